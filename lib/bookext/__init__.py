@@ -1,0 +1,20 @@
+"""The book's Sphinx extension: what turns notebooks into a site that stands on its own.
+
+| module | subject |
+|---|---|
+| mathematics | LaTeX to MathML at build; the font it is set in |
+| controls | the front end of the live controls, and their first drawing |
+| pages | what the theme and the default extensions add, cleaned up |
+| hosting | no page asks another host for anything |
+| dependencies | pages follow data/, the library and this extension |
+| fonts | subsets of fonts |
+| refresh, serve | `python -m bookext.refresh`, `python -m bookext.serve`: stored outputs, the site on this computer |
+"""
+
+from . import controls, dependencies, hosting, mathematics, pages
+
+
+def setup(app):
+    for subject in (mathematics, controls, pages, hosting, dependencies):
+        subject.setup(app)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

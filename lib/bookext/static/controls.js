@@ -1,0 +1,925 @@
+// The front end of the live controls: one classic script, no dependency.
+//
+// Parts, in order: formats, answers, state, drawing (all pure, also run in QuickJS when the book is built), and the page.
+// Nothing here knows a model or a chip: every number comes from a formula of `llmcost.formulas` or from the control's own data.
+(() => {
+  "use strict";
+  const llmcost = (globalThis.llmcost = globalThis.llmcost || {});
+  if (llmcost.draw) return; // a live kernel may inject this file a second time
+
+  // ---------------------------------------------------------------- formats
+
+  const PREFIXES = ["", "k", "M", "G", "T", "P", "E"];
+  const BINARY_PREFIXES = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+  const COUNTS = { 1: "", token: "token", sequence: "sequence", head: "head", layer: "layer" };
+  const PLAIN = { "token/second": "tokens/s", "flop/byte": "FLOP/byte" };
+
+  // Thousands separators in the whole part.
+  const grouped = (text) => text.replace(/^\d+/, (whole) => whole.replace(/\B(?=(\d{3})+$)/g, ","));
+
+  // Three significant digits of a number >= 0, never with an exponent; from 1000 on the whole number.
+  function digits(x) {
+    if (x === 0) return "0";
+    if (x >= 999.5) return grouped(String(BigInt(Math.round(x))));
+    const text = x.toPrecision(3);
+    return text.includes("e") ? x.toFixed(2 - Number(text.split("e")[1])) : text;
+  }
+
+  // Up to the largest prefix that keeps the rounded number below the base.
+  function prefixed(x, unit, binary) {
+    const [prefixes, base] = binary ? [BINARY_PREFIXES, 1024] : [PREFIXES, 1000];
+    let power = 0;
+    while (power < prefixes.length - 1 && x / base ** power >= base - 0.5) power += 1;
+    const number = power === 0 && Number.isInteger(x) ? String(x) : digits(x / base ** power);
+    return `${number} ${prefixes[power]}${unit}`;
+  }
+
+  function seconds(x) {
+    let power = 0;
+    while (x > 0 && power < 3 && Number((x * 1000 ** power).toPrecision(3)) < 1) power += 1;
+    return `${digits(x * 1000 ** power)} ${["", "m", "µ", "n"][power]}s`;
+  }
+
+  function count(x, word) {
+    const number = x >= 1e7 ? prefixed(x, "", false) : Number.isInteger(x) ? grouped(String(x)) : digits(x);
+    return word ? `${number} ${word}${x === 1 ? "" : "s"}` : number;
+  }
+
+  const money = (x) => (x >= 0.01 ? grouped(x.toFixed(2)) : digits(x));
+
+  function magnitude(x, unit, binary) {
+    if (unit in COUNTS) return count(x, COUNTS[unit]);
+    if (unit in PLAIN) return `${digits(x)} ${PLAIN[unit]}`;
+    if (unit === "fraction") return `${digits(x * 100)} %`;
+    if (unit === "second") return seconds(x);
+    const [base, per] = unit.split("/");
+    const suffix = per ? `/${per === "second" ? "s" : per}` : "";
+    if (base === "byte") return prefixed(x, "B", binary) + suffix;
+    if (base === "flop") return prefixed(x, "FLOP", false) + suffix;
+    if (base === "usd") return `$${money(x)}${suffix}`;
+    return `${digits(x)} ${unit}`;
+  }
+
+  // The text of a value in base units. Twin of Python's `llmcost.formats.format_value`.
+  function format(value, unit, binary) {
+    if (!Number.isFinite(value)) return "–";
+    return (value < 0 ? "−" : "") + magnitude(Math.abs(value), unit, binary);
+  }
+
+  // ---------------------------------------------------------------- answers
+
+  const DECIMAL = { "": 1, k: 1e3, m: 1e6, g: 1e9, t: 1e12, p: 1e15, e: 1e18 };
+  const BINARY = { ki: 2 ** 10, mi: 2 ** 20, gi: 2 ** 30, ti: 2 ** 40, pi: 2 ** 50, ei: 2 ** 60 };
+  const TIME = { "": 1, m: 1e-3, u: 1e-6, "µ": 1e-6, "μ": 1e-6, n: 1e-9 };
+  const WORDS = {
+    byte: /^(b|bytes?)$/, flop: /^flops?$/, second: /^(s|secs?|seconds?)$/, usd: /^(usd|dollars?)$/,
+    1: /^$/, token: /^tok(ens?)?$/, sequence: /^sequences?$/, head: /^heads?$/, layer: /^layers?$/,
+  };
+  const EXAMPLES = {
+    byte: "328000, 3.3e5 or 328 kB", second: "0.042, 4.2e-2 or 42 ms", flop: "2.9e14 or 290 TFLOP",
+    usd: "1.71 or $1.71", fraction: "0.35 or 35 %",
+  };
+  const NUMBER = /^[~≈]?\s*([-−+]?)\s*\$?\s*(\d{1,3}(?:,\d{3})+|\d+|(?=\.\d))(\.\d*)?(e[-+]?\d+)?\s*(.*)$/i;
+
+  const examples = (unit) => EXAMPLES[unit.split("/")[0]] || "328000, 3.3e5 or 328 k";
+
+  // What a suffix multiplies by ("kB" -> 1000), or NaN when it is not a suffix of that unit.
+  function suffixFactor(suffix, unit) {
+    const base = unit.split("/")[0];
+    if (base === "fraction") return suffix === "%" ? 0.01 : suffix === "" ? 1 : NaN;
+    const factors = base === "second" ? TIME : { ...DECIMAL, ...BINARY, ...(base in COUNTS ? { b: 1e9 } : {}) };
+    const word = suffix.replace(/\s*(\/|\bper\b)\s*\w+$/, "");
+    const known = WORDS[base] || { test: (text) => text === base };
+    for (const prefix of Object.keys(factors)) {
+      const rest = word.slice(prefix.length).trim();
+      if (word.startsWith(prefix) && (rest === "" || known.test(rest))) return factors[prefix];
+    }
+    return NaN;
+  }
+
+  // The number a reader typed, in base units, or NaN. "2.75 TB", "640 GiB", "1,024", "3.3e5", "35 %".
+  function parse(text, unit) {
+    const match = NUMBER.exec(text.trim().replace(/(\d)_(?=\d{3})/g, "$1"));
+    if (!match) return NaN;
+    const [, sign, whole, fraction = "", exponent = "", suffix] = match;
+    const number = Number(whole.replace(/,/g, "") + fraction + exponent);
+    const value = number * suffixFactor(suffix.toLowerCase(), unit);
+    if (!Number.isFinite(value)) return NaN;
+    return sign === "-" || sign === "−" ? -value : value;
+  }
+
+  // "8x too large"; without a ratio where there is none (zero, or different signs).
+  function howFarOff(answer, right) {
+    const direction = answer > right ? "too large" : "too small";
+    const ratio = answer / right;
+    if (!(ratio > 0 && Number.isFinite(ratio))) return direction;
+    const factor = Number(Math.max(ratio, 1 / ratio).toPrecision(3));
+    return factor === 1 ? `slightly ${direction}` : `${withoutZeros(digits(factor))}x ${direction}`;
+  }
+
+  function judge(answer, { answer: right, within = 0.01, slips = [] }) {
+    const isNear = (value) => Math.abs(answer - value) <= within * Math.abs(value);
+    if (isNear(right)) return { right: true, size: "right" };
+    const slip = slips.find(({ value }) => isNear(value));
+    return { right: false, size: howFarOff(answer, right), slip: slip && slip.text };
+  }
+
+  // Twin of Python's `llmcost.book.grade`.
+  function grade(answer, question) {
+    const { size, slip } = judge(answer, question);
+    return size[0].toUpperCase() + size.slice(1) + (slip ? `: ${slip}.` : ".");
+  }
+
+  // What a question says to a number: a prediction is shown beside the truth.
+  function verdict(answer, question) {
+    if (question.kind !== "predict") return grade(answer, question);
+    const { size, slip } = judge(answer, question);
+    const [said, is] = [answer, question.answer].map((value) => format(value, question.unit));
+    return `You said ${said}; it is ${is}: ${size}${slip ? ` (${slip})` : ""}.`;
+  }
+
+  // ---------------------------------------------------------------- state
+
+  const choicesOf = (spec) => spec.choices || [];
+  const slidersOf = (spec) => spec.sliders || [];
+
+  function call(name, state) {
+    const formula = (llmcost.formulas || {})[name];
+    if (!formula) throw new Error(`formula ${name} is not on this page`);
+    return formula(state);
+  }
+
+  // Complete picks: what is missing or not on offer becomes the default.
+  function settle(spec, picks) {
+    const settled = {};
+    for (const { name, options, value } of choicesOf(spec))
+      settled[name] = options.some(({ key }) => key === picks[name]) ? picks[name] : value;
+    for (const { name, values, value } of slidersOf(spec))
+      settled[name] = values.includes(picks[name]) ? picks[name] : value;
+    return settled;
+  }
+
+  const chosenOptions = (spec, picks) =>
+    choicesOf(spec).map(({ name, options }) => options.find(({ key }) => key === picks[name]) || options[0]);
+
+  // Everything a formula may read; later wins. `picks` rides along, so that a drawing knows the chosen options.
+  function state(spec, picks = {}) {
+    const settled = settle(spec, picks);
+    const facts = chosenOptions(spec, settled).map((option) => option.facts);
+    const moved = slidersOf(spec).map(({ name }) => ({ [name]: settled[name] }));
+    return Object.assign({}, spec.fixed, ...facts, ...moved, { picks: settled });
+  }
+
+  function merged(base, change) {
+    const isPlain = (value) => value && typeof value === "object" && !Array.isArray(value);
+    const result = { ...base };
+    for (const key of Object.keys(change))
+      result[key] = isPlain(change[key]) && isPlain(result[key]) ? merged(result[key], change[key]) : change[key];
+    return result;
+  }
+
+  // The plot and the number format that the chosen options ask for.
+  function settings(spec, now) {
+    const options = chosenOptions(spec, now.picks || settle(spec, {}));
+    const plot = options.reduce((base, option) => (base && option.plot ? merged(base, option.plot) : base), spec.plot);
+    return { plot, binary: options.some((option) => option.format && option.format.binary) };
+  }
+
+  function readouts(spec, now) {
+    const { binary } = settings(spec, now);
+    return (spec.outputs || []).map(({ formula, unit, with: extra }) => {
+      const value = call(formula, { ...now, ...extra });
+      return { value, text: Number.isFinite(value) ? format(value, unit, binary) : "– not defined here" };
+    });
+  }
+
+  function pythonLiteral(value) {
+    if (typeof value !== "number") return typeof value === "boolean" ? (value ? "True" : "False") : JSON.stringify(value);
+    return Number.isFinite(value) ? String(value).replace("e+", "e") : `float("${value > 0 ? "inf" : value < 0 ? "-inf" : "nan"}")`;
+  }
+
+  // The one line that gives the first output. A name is written out unless a positional record supplies it.
+  function pythonLine(spec, now) {
+    if (!spec.python) return "";
+    const extra = (spec.outputs && spec.outputs[0] && spec.outputs[0].with) || {};
+    const options = chosenOptions(spec, now.picks);
+    const typed = new Set([...Object.keys(spec.fixed || {})]);
+    for (const { facts, python } of options)
+      for (const name of Object.keys(facts || {})) python ? typed.delete(name) : typed.add(name);
+    for (const name of [...slidersOf(spec).map((slider) => slider.name), ...Object.keys(extra)]) typed.add(name);
+    const values = { ...now, ...extra };
+    const named = spec.python.names.filter((name) => typed.has(name)).map((name) => `${name}=${pythonLiteral(values[name])}`);
+    return `at(${[spec.python.call, ...options.map(({ python }) => python).filter(Boolean), ...named].join(", ")})`;
+  }
+
+  function evaluate(spec, picks = {}) {
+    const now = state(spec, picks);
+    return { state: now, outputs: readouts(spec, now), python: pythonLine(spec, now) };
+  }
+
+  // "model=llama_3_1_8b&context=8192" -> the picks on offer, and the parts that are not.
+  function picksFromQuery(spec, query) {
+    const picks = {};
+    const ignored = [];
+    for (const part of query.split("&").filter(Boolean)) {
+      let [name, text = ""] = part.split("=");
+      try {
+        [name, text] = [decodeURIComponent(name), decodeURIComponent(text)];
+      } catch (error) { /* a stray percent sign: compare as it stands */ }
+      const choice = choicesOf(spec).find((one) => one.name === name);
+      const slider = slidersOf(spec).find((one) => one.name === name);
+      if (choice && choice.options.some(({ key }) => key === text)) picks[name] = text;
+      else if (slider && text.trim() && slider.values.includes(Number(text))) picks[name] = Number(text);
+      else ignored.push(`${name}=${text}`);
+    }
+    return { picks, ignored };
+  }
+
+  const queryFromPicks = (picks) =>
+    Object.keys(picks).map((name) => `${encodeURIComponent(name)}=${encodeURIComponent(picks[name])}`).join("&");
+
+  // ---------------------------------------------------------------- drawing: pieces
+
+  const FONT = 13;
+  const SERIES = 6; // classes s0 to s5: a color, a dash and a mark each
+
+  const escaped = (text) => String(text).replace(/[&<>"]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[sign]);
+  const px = (number) => String(Math.round(number * 10) / 10);
+  const textWidth = (text) => text.length * FONT * 0.56;
+  const seriesClass = (index) => `s${index % SERIES}`;
+
+  function tag(name, attributes, content = "") {
+    const written = Object.keys(attributes).filter((key) => attributes[key] !== undefined)
+      .map((key) => ` ${key}="${typeof attributes[key] === "number" ? px(attributes[key]) : escaped(attributes[key])}"`);
+    return `<${name}${written.join("")}>${content}</${name}>`;
+  }
+
+  const label = (x, y, text, anchor = "start", kind = undefined) =>
+    tag("text", { x, y, "text-anchor": anchor === "start" ? undefined : anchor, class: kind }, escaped(text));
+
+  // A label that wants to be centered on x but must stay between two edges.
+  function labelWithin(x, y, text, left, right, kind) {
+    const half = textWidth(text) / 2;
+    if (x - half < left) return label(left, y, text, "start", kind);
+    if (x + half > right) return label(right, y, text, "end", kind);
+    return label(x, y, text, "middle", kind);
+  }
+
+  // What the picture says now, in words.
+  function description(spec, now, subject) {
+    const { binary } = settings(spec, now);
+    const options = chosenOptions(spec, now.picks || settle(spec, {}));
+    const set = [
+      ...choicesOf(spec).map((choice, i) => `${choice.label}: ${options[i].label}`),
+      ...slidersOf(spec).map((slider) => `${slider.label}: ${format(now[slider.name], slider.unit, binary)}`),
+    ];
+    const read = readouts(spec, now).map(({ text }, i) => `${spec.outputs[i].label}: ${text}`);
+    return [subject, ...set, ...read].filter(Boolean).join(". ") + ".";
+  }
+
+  function picture(spec, now, { width, height, subject, body }) {
+    const [title, desc] = [`${spec.id}-title`, `${spec.id}-desc`];
+    return tag("svg", {
+      xmlns: "http://www.w3.org/2000/svg", class: `plot plot-${settings(spec, now).plot.kind}`, role: "img",
+      "aria-labelledby": `${title} ${desc}`, width, height, viewBox: `0 0 ${px(width)} ${px(height)}`, "font-size": FONT, fill: "currentColor",
+    }, tag("title", { id: title }, escaped(spec.title || spec.id)) + tag("desc", { id: desc }, escaped(description(spec, now, subject))) + body);
+  }
+
+  // Labeled samples in as many rows as they need: [{sample(x, y), text}] from (left, top) on.
+  function legend(entries, left, top, right) {
+    let [x, y] = [left, top];
+    const drawn = entries.map(({ sample, text }) => {
+      const room = 28 + textWidth(text) + 18;
+      if (x > left && x + room - 18 > right) [x, y] = [left, y + 21];
+      const one = sample(x, y - 4.5) + label(x + 28, y, text);
+      x += room;
+      return one;
+    });
+    return { body: drawn.join(""), bottom: entries.length ? y : top - 21 };
+  }
+
+  // ---------------------------------------------------------------- drawing: scales and ticks
+
+  function scale(kind, [low, high], [from, to]) {
+    const on = kind === "log" ? Math.log : Number;
+    return (value) => from + ((on(value) - on(low)) / (on(high) - on(low))) * (to - from);
+  }
+
+  function niceStep(step) {
+    const decade = 10 ** Math.floor(Math.log10(step));
+    const lead = step / decade;
+    return decade * (lead > 5.001 ? 10 : lead > 2.501 ? 5 : lead > 2.001 ? 2.5 : lead > 1.001 ? 2 : 1);
+  }
+
+  // The step of a linear axis; in binary bytes it is nice in KiB, MiB or GiB.
+  function linearStep(span, room, binary) {
+    const unit = binary && span >= 1024 ? 1024 ** Math.floor(Math.log(span) / Math.log(1024)) : 1;
+    return niceStep(span / unit / room) * unit;
+  }
+
+  function linearTicks(low, high, room, binary) {
+    const step = linearStep(high - low, room, binary);
+    const ticks = [];
+    for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) ticks.push(Number((i * step).toPrecision(12)));
+    return ticks;
+  }
+
+  // Powers of the base, thinned from the top down; where there are under three, also their 2- and 5-fold.
+  function logTicks(low, high, room, base) {
+    const log = (value) => Math.log(value) / Math.log(base);
+    const [first, last] = [Math.ceil(log(low) - 1e-9), Math.floor(log(high) + 1e-9)];
+    const every = Math.max(1, Math.ceil((last - first + 1) / room));
+    const ticks = [];
+    for (let power = last; power >= first; power -= every) ticks.unshift(base ** power);
+    if (ticks.length > 2 || base === 2) return ticks;
+    const fine = [];
+    for (let power = first - 1; power <= last; power++) for (const lead of [1, 2, 5]) fine.push(Number(`${lead}e${power}`));
+    return fine.filter((value) => value >= low * (1 - 1e-9) && value <= high * (1 + 1e-9));
+  }
+
+  const ticksOf = (axis, [low, high], room, binary) => axis.scale === "log"
+    ? logTicks(low, high, room, axis.unit === "token" || (binary && axis.unit.startsWith("byte")) ? 2 : 10)
+    : linearTicks(low, high, room, binary && axis.unit.startsWith("byte"));
+
+  const withoutZeros = (text) => text.replace(/(\.\d*?)0+(?!\d)/, "$1").replace(/\.(?!\d)/, "");
+
+  // Units without prefixes stand once, in the axis title; the others stand at each tick.
+  const titleUnit = (unit) => PLAIN[unit] || (COUNTS[unit] ? `${COUNTS[unit]}s` : "");
+
+  function tickText(value, unit, binary) {
+    const text = withoutZeros(format(value, unit, binary));
+    return titleUnit(unit) ? text.replace(/ (tokens?|sequences?|heads?|layers?|tokens\/s|FLOP\/byte)$/, "") : text;
+  }
+
+  const axisTitle = ({ label: name, unit }) => (titleUnit(unit) ? `${name} (${titleUnit(unit)})` : name);
+
+  // ---------------------------------------------------------------- drawing: curves
+
+  const SAMPLES = 200;
+
+  function xDomain({ name, min, max, scale: kind }, spec, curves) {
+    const slider = slidersOf(spec).find((one) => one.name === name);
+    const known = [...(slider ? slider.values : []), ...curves.flatMap(({ points }) => (points || []).map(([x]) => x))]
+      .filter((x) => kind !== "log" || x > 0);
+    const low = min === undefined || min === null || (kind === "log" && min <= 0) ? Math.min(...known) : min;
+    const high = max === undefined || max === null ? Math.max(...known) : max;
+    return [low, high];
+  }
+
+  function sampled(curve, axis, [low, high], now) {
+    if (curve.points) return curve.points;
+    const at = scale("linear", [0, SAMPLES], axis.scale === "log" ? [Math.log(low), Math.log(high)] : [low, high]);
+    return Array.from({ length: SAMPLES + 1 }, (_, i) => {
+      const x = i === SAMPLES ? high : axis.scale === "log" ? Math.exp(at(i)) : at(i);
+      return [x, valueAt(curve, axis, x, now)];
+    });
+  }
+
+  const valueAt = (curve, axis, x, now) => call(curve.formula, { ...now, ...curve.with, [axis.name]: x });
+
+  // The given range, or the data's with headroom, ending on a tick so that it does not twitch as a slider moves.
+  function yDomain(axis, values, binary) {
+    const isLog = axis.scale === "log";
+    const shown = values.filter((y) => Number.isFinite(y) && (!isLog || y > 0));
+    const given = (bound) => Number.isFinite(bound) && (!isLog || bound > 0);
+    const [least, most] = shown.length ? [Math.min(...shown), Math.max(...shown)] : [1, 10];
+    if (isLog) {
+      const low = given(axis.min) ? axis.min : 10 ** Math.floor(Math.log10(least) + 1e-9);
+      const high = given(axis.max) ? axis.max : 10 ** Math.ceil(Math.log10(most) - 1e-9);
+      return high > low ? [low, high] : [low, low * 10];
+    }
+    const low = given(axis.min) ? axis.min : Math.min(0, least);
+    if (given(axis.max)) return [low, axis.max];
+    const span = (most - low) * 1.04 || 1;
+    const step = linearStep(span, 5, binary && axis.unit.startsWith("byte"));
+    return [given(axis.min) ? low : Math.floor(low / step) * step, low + Math.ceil(span / step) * step];
+  }
+
+  // Path data; a gap wherever the curve is not defined.
+  function pathData(points, toX, toY) {
+    let pen = "M";
+    return points.map(([x, y]) => {
+      const [left, top] = [toX(x), toY(y)];
+      if (!Number.isFinite(left) || !Number.isFinite(top)) { pen = "M"; return ""; }
+      const step = `${pen}${px(left)} ${px(Math.max(-1e4, Math.min(1e4, top)))}`;
+      pen = "L";
+      return step;
+    }).join("");
+  }
+
+  function mark(x, y, index, size = 4.5) {
+    const kind = `mark ${seriesClass(index)}`;
+    const shapes = [
+      () => tag("circle", { cx: x, cy: y, r: size, class: kind }),
+      () => tag("path", { d: `M${px(x - size)} ${px(y - size)}h${2 * size}v${2 * size}h${-2 * size}z`, class: kind }),
+      () => tag("path", { d: `M${px(x)} ${px(y - size - 1)}l${size + 1} ${size + 1}l${-size - 1} ${size + 1}l${-size - 1} ${-size - 1}z`, class: kind }),
+      () => tag("path", { d: `M${px(x)} ${px(y - size - 1)}l${size + 1} ${2 * size + 1}h${-2 * size - 2}z`, class: kind }),
+    ];
+    return shapes[index % shapes.length]();
+  }
+
+  const line = (d, index) => tag("path", { d, class: `line ${seriesClass(index)}`, fill: "none", stroke: "currentColor" });
+
+  // Label positions in the order given, at least `gap` apart, inside [top, bottom].
+  function spread(wanted, gap, top, bottom) {
+    const order = wanted.map((y, i) => [y, i]).sort((a, b) => a[0] - b[0]);
+    const placed = [];
+    order.forEach(([y, i], rank) => { placed[i] = Math.max(y, rank ? placed[order[rank - 1][1]] + gap : top); });
+    for (let rank = order.length - 1, limit = bottom; rank >= 0; rank--, limit -= gap) placed[order[rank][1]] = Math.min(placed[order[rank][1]], limit);
+    return placed;
+  }
+
+  // Labels at the line ends, each led to by its own line.
+  function endLabels(series, toY, edge, top, bottom) {
+    const ends = series.map(({ points }) => {
+      const y = toY((points.filter((point) => Number.isFinite(toY(point[1]))).pop() || [0, NaN])[1]);
+      return Number.isFinite(y) ? y : bottom;
+    });
+    const places = spread(ends.map((y) => Math.max(top, Math.min(bottom, y))), 17, top + 4, bottom - 2);
+    return series.map(({ text, index }, i) => {
+      const inside = ends[i] >= top && ends[i] <= bottom;
+      const start = inside ? `M${px(edge)} ${px(ends[i])}L` : "M";
+      return line(`${start}${px(edge + 8)} ${px(places[i])}h16`, index) + label(edge + 29, places[i] + 4.5, text);
+    }).join("");
+  }
+
+  function axes(toX, toY, area, { xTicks, yTicks, plot, binary }) {
+    const { left, right, top, bottom } = area;
+    const grid = [
+      ...yTicks.map((value) => tag("path", { d: `M${px(left)} ${px(toY(value))}H${px(right)}`, class: "grid" })),
+      ...xTicks.map((value) => tag("path", { d: `M${px(toX(value))} ${px(top)}V${px(bottom)}`, class: "grid" })),
+    ];
+    return [
+      ...grid,
+      tag("path", { d: `M${px(left)} ${px(bottom)}H${px(right)}`, class: "axis" }),
+      ...yTicks.map((value) => label(left - 8, toY(value) + 4.5, tickText(value, plot.y.unit, binary), "end", "tick")),
+      ...xTicks.map((value) => label(toX(value), bottom + 19, tickText(value, plot.x.unit, binary), "middle", "tick")),
+      label(0, 14, axisTitle(plot.y), "start", "axis-title"),
+      label(right, bottom + 40, axisTitle(plot.x), "end", "axis-title"),
+    ].join("");
+  }
+
+  // A line at the slider's value and a dot on each curve.
+  function marker(series, toX, toY, { left, right, top, bottom }, { plot, now, binary, domain }) {
+    const value = now[plot.x.name];
+    if (!Number.isFinite(value) || value < domain[0] || value > domain[1]) return "";
+    const x = toX(value);
+    const dots = series.filter(({ curve }) => curve.formula).map(({ curve, index }) => {
+      const y = toY(valueAt(curve, plot.x, value, now));
+      return y >= top - 0.5 && y <= bottom + 0.5 ? tag("circle", { cx: x, cy: y, r: 5, class: `dot ${seriesClass(index)}` }) : "";
+    });
+    return tag("path", { d: `M${px(x)} ${px(top)}V${px(bottom)}`, class: "marker" }) + dots.join("")
+      + labelWithin(x, top - 7, format(value, plot.x.unit, binary), left, right, "marker-label");
+  }
+
+  function drawCurves(spec, now, width, plot, binary) {
+    const domain = xDomain(plot.x, spec, plot.curves);
+    const series = plot.curves.map((curve, index) => ({ curve, index, text: curve.label, points: sampled(curve, plot.x, domain, now) }));
+    const range = yDomain(plot.y, series.flatMap(({ points }) => points.map(([, y]) => y)), binary);
+
+    const lines = series.filter(({ curve }) => !curve.marks);
+    const longest = Math.max(0, ...lines.map(({ text }) => textWidth(text)));
+    const bottom = Math.max(230, Math.min(350, Math.round(width * 0.48)));
+    const isDirect = width >= 520 && longest <= width * 0.3 && lines.length * 17 < bottom - 40;
+    const yTicks = ticksOf(plot.y, range, Math.floor((bottom - 40) / 42), binary);
+    const widestTick = Math.max(...domain.map((value) => textWidth(tickText(value, plot.x.unit, binary))));
+    const area = {
+      top: 42, bottom, left: 14 + Math.max(16, ...yTicks.map((value) => textWidth(tickText(value, plot.y.unit, binary)))),
+      right: width - (isDirect && lines.length ? longest + 34 : Math.max(12, widestTick / 2)),
+    };
+    const toX = scale(plot.x.scale, domain, [area.left, area.right]);
+    const toY = scale(plot.y.scale, range, [area.bottom, area.top]);
+    const xTicks = ticksOf(plot.x, domain, Math.max(2, Math.floor((area.right - area.left) / (widestTick + 22))), binary);
+
+    const clip = `${spec.id}-clip`;
+    const isInside = ([x, y]) => x >= domain[0] && x <= domain[1] && y >= range[0] && y <= range[1];
+    const paths = lines.map(({ points, index }) => line(pathData(points, toX, toY), index));
+    const marks = series.filter(({ curve }) => curve.marks)
+      .map(({ points, index }) => points.filter(isInside).map(([x, y]) => mark(toX(x), toY(y), index)).join(""));
+    const unlabeled = isDirect ? series.filter(({ curve }) => curve.marks) : series;
+    const key = legend(unlabeled.map(({ curve, text, index }) => ({
+      text, sample: (x, y) => (curve.marks ? mark(x + 11, y, index) : line(`M${px(x)} ${px(y)}h22`, index)),
+    })), 0, area.bottom + 66, width);
+    const body = [
+      tag("clipPath", { id: clip }, tag("rect", { x: area.left, y: area.top - 2, width: area.right - area.left + 2, height: area.bottom - area.top + 4 })),
+      axes(toX, toY, area, { xTicks, yTicks, plot, binary }),
+      tag("g", { "clip-path": `url(#${clip})` }, paths.join("")),
+      marks.join(""),
+      isDirect ? endLabels(lines, toY, area.right, area.top, area.bottom) : "",
+      marker(series, toX, toY, area, { plot, now, binary, domain }),
+      key.body,
+    ].join("");
+    const subject = `${plot.y.label} against ${plot.x.label.toLowerCase()}; lines: ${series.map(({ text }) => text).join(", ")}`;
+    return { height: key.bottom + 12, subject, body };
+  }
+
+  // ---------------------------------------------------------------- drawing: bars
+
+  function limitOf(limit, now) {
+    if (!limit) return NaN;
+    return limit.name in now ? now[limit.name] : call(limit.formula, { ...now, ...limit.with });
+  }
+
+  // "141 GB of 171 GB: fits, 30.0 GB to spare"
+  function fitText(total, limit, show) {
+    if (!Number.isFinite(limit)) return show(total);
+    return total > limit ? `${show(total)}: does not fit, ${show(total - limit)} too much` : `${show(total)}: fits, ${show(limit - total)} to spare`;
+  }
+
+  function drawBars(spec, now, width, plot, binary) {
+    const show = (value) => format(value, plot.unit, binary);
+    const names = [...new Set(plot.bars.flatMap(({ parts }) => parts.map((part) => part.label)))];
+    const bars = plot.bars.map(({ label: text, parts, with: shared }) => {
+      const values = parts.map((part) => call(part.formula, { ...now, ...shared, ...part.with }));
+      return { text, parts, values, total: values.reduce((sum, value) => sum + (Number.isFinite(value) ? value : 0), 0) };
+    });
+    const limit = limitOf(plot.limit, now);
+    const most = Math.max(...bars.map(({ total }) => total), Number.isFinite(limit) ? limit : 0) || 1;
+    const [left, right] = [1, width - 24];
+    const step = linearStep(most * 1.02, 5, binary && plot.unit.startsWith("byte"));
+    const end = Math.max(most * 1.02, Math.ceil((most * 0.9) / step) * step);
+    const toX = scale("linear", [0, end], [left, right]);
+
+    const hatch = `${spec.id}-hatch`;
+    const thickness = 34;
+    const hasLimit = Number.isFinite(limit);
+    let y = hasLimit ? 36 : 6;
+    const drawn = bars.map(({ text, parts, values, total }) => {
+      const fits = fitText(total, limit, show);
+      const isWide = textWidth(text) + textWidth(fits) + 24 < width;
+      const head = label(left, y + 14, text, "start", "bar-title")
+        + (isWide ? label(width, y + 14, fits, "end", total > limit ? "over" : "fits") : label(left, y + 33, fits, "start", total > limit ? "over" : "fits"));
+      const top = y + (isWide ? 24 : 42);
+      let sum = 0;
+      const segments = parts.map((part, i) => {
+        if (!(values[i] > 0)) return "";
+        const [from, to] = [toX(sum), toX((sum += values[i]))];
+        const clear = limit < sum ? Math.max(from, toX(limit)) : to; // a label keeps off the hatching
+        const inner = textWidth(part.label) + 14 < clear - from ? label((from + clear) / 2, top + thickness / 2 + 4.5, part.label, "middle") : "";
+        return tag("rect", { x: from, y: top, width: Math.max(1, to - from - 1.5), height: thickness, class: `part ${seriesClass(names.indexOf(part.label))}` }) + inner;
+      });
+      const over = total > limit
+        ? tag("rect", { x: toX(limit), y: top, width: toX(total) - toX(limit), height: thickness, class: "overflow", fill: `url(#${hatch})` }) : "";
+      const key = legend(parts.map((part, i) => ({
+        text: `${part.label} ${show(values[i])}`,
+        sample: (x, middle) => tag("rect", { x: x + 8, y: middle - 6, width: 13, height: 13, class: `part ${seriesClass(names.indexOf(part.label))}` }),
+      })), left - 8, top + thickness + 21, width);
+      y = key.bottom + 26;
+      return { body: head + segments.join("") + over + key.body, top, bottom: top + thickness };
+    });
+    const limitLine = hasLimit ? [
+      ...drawn.map(({ top, bottom }) => tag("path", { d: `M${px(toX(limit))} ${px(top - 6)}V${px(bottom + 6)}`, class: "limit" })),
+      tag("path", { d: `M${px(left + 1)} 3V19`, class: "limit" }), label(left + 12, 16, `${plot.limit.label}: ${show(limit)}`),
+    ].join("") : "";
+    const ticks = linearTicks(0, end, Math.max(2, Math.min(6, Math.floor(width / 90))), binary && plot.unit.startsWith("byte"));
+    const axis = tag("path", { d: `M${px(left)} ${px(y - 4)}H${px(right)}`, class: "axis" })
+      + ticks.map((value) => tag("path", { d: `M${px(toX(value))} ${px(y - 4)}v5`, class: "axis" })
+        + labelWithin(toX(value), y + 16, tickText(value, plot.unit, binary), 0, width, "tick")).join("");
+    const body = tag("pattern", { id: hatch, width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
+      tag("path", { d: "M0 0V7", class: "hatch" })) + drawn.map((one) => one.body).join("") + limitLine + axis;
+    const subject = bars.map(({ text, total }) => `${text}: ${fitText(total, limit, show)}`).join("; ");
+    return { height: y + 24, subject, body };
+  }
+
+  // ---------------------------------------------------------------- drawing: heads
+
+  function drawHeads(spec, now, width, plot) {
+    const [queries, kvs] = [now[plot.query], now[plot.kv]];
+    for (const [name, value] of [[plot.query, queries], [plot.kv, kvs]])
+      if (!Number.isInteger(value) || value < 1) throw new Error(`${name} has no whole number here`);
+    const owner = Array.from({ length: queries }, (_, i) => call("kv_head_of_query_head", { query_head: i, n_heads: queries, n_kv_heads: kvs }));
+
+    // A gap after each group makes sharing visible without color.
+    const gap = kvs < queries ? 0.8 : 0;
+    const steps = owner.map((kv, i) => (i ? 1 + (kv === owner[i - 1] ? 0 : gap) : 0));
+    const pitch = (width - 20) / (steps.reduce((sum, step) => sum + step, 0) + 1);
+    const radius = Math.max(1, Math.min(8, pitch * 0.4));
+    const spacing = Math.min(pitch, 40);
+    let at = (width - spacing * steps.reduce((sum, step) => sum + step, 0)) / 2;
+    const queryX = steps.map((step) => (at += step * spacing));
+    const kvX = Array.from({ length: kvs }, (_, kv) => {
+      const mine = queryX.filter((_, i) => owner[i] === kv);
+      return mine.reduce((sum, x) => sum + x, 0) / mine.length;
+    });
+    const [top, bottom] = [40, width >= 520 ? 132 : 112];
+    const kvRadius = Math.max(radius, Math.min(9, (spacing * queries) / kvs * 0.4));
+    const group = (kv) => seriesClass(kv % 3);
+    const body = [
+      ...owner.map((kv, i) => tag("path", { d: `M${px(queryX[i])} ${px(top)}L${px(kvX[kv])} ${px(bottom)}`, class: `share ${group(kv)}`, "stroke-width": radius < 3 ? 0.8 : 1.5 })),
+      ...owner.map((kv, i) => tag("circle", { cx: queryX[i], cy: top, r: radius, class: `head ${group(kv)}` })),
+      ...kvX.map((x, kv) => tag("circle", { cx: x, cy: bottom, r: kvRadius, class: `head kv-head ${group(kv)}` })),
+      label(width / 2, 18, format(queries, "1") + (queries === 1 ? " query head" : " query heads"), "middle"),
+      label(width / 2, bottom + 32, sharingText(queries, kvs), "middle"),
+    ].join("");
+    return { height: bottom + 46, subject: `${queries} query heads above; ${sharingText(queries, kvs)}`, body };
+  }
+
+  function sharingText(queries, kvs) {
+    const heads = `${format(kvs, "1")} KV ${kvs === 1 ? "head" : "heads"}`;
+    return queries === kvs ? `${heads}: one for each query head` : `${heads}: one for every ${withoutZeros(digits(queries / kvs))} query heads`;
+  }
+
+  // The picture of a control as SVG text, `width` pixels wide; empty when the control has none.
+  function draw(spec, now, width) {
+    const { plot, binary } = settings(spec, now);
+    if (!plot) return "";
+    const kinds = { curves: drawCurves, bars: drawBars, heads: drawHeads };
+    if (!kinds[plot.kind]) throw new Error(`plot kind ${plot.kind} is not one of ${Object.keys(kinds).join(", ")}`);
+    const wide = Math.max(260, width);
+    return picture(spec, now, { width: wide, ...kinds[plot.kind](spec, now, wide, plot, binary) });
+  }
+
+  Object.assign(llmcost, { format, parse, grade, verdict, state, evaluate, draw, picksFromQuery, queryFromPicks });
+  if (typeof document === "undefined") return;
+
+  // ---------------------------------------------------------------- the page: pieces
+
+  function make(name, attributes = {}, ...children) {
+    const element = document.createElement(name);
+    for (const [key, value] of Object.entries(attributes)) {
+      if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+      else if (value === true) element.setAttribute(key, "");
+      else if (value !== false && value !== undefined) element.setAttribute(key, value);
+    }
+    element.append(...children);
+    return element;
+  }
+
+  const button = (text, onclick) => make("button", { type: "button", onclick }, text);
+
+  function debounced(action, wait) {
+    let timer = 0;
+    return (...values) => {
+      clearTimeout(timer);
+      timer = setTimeout(action, wait, ...values);
+    };
+  }
+
+  function oncePerFrame(action) {
+    let waiting = false;
+    return () => {
+      if (waiting) return;
+      waiting = true;
+      requestAnimationFrame(() => { waiting = false; action(); });
+    };
+  }
+
+  function setText(element, text) {
+    if (element && element.textContent !== text) element.textContent = text;
+  }
+
+  // A polite announcement, made once the reader's hand rests.
+  function announcer(figure) {
+    const region = make("p", { class: "explore-status", role: "status" });
+    figure.append(region);
+    return debounced((text) => { region.textContent = text; }, 700);
+  }
+
+  // A range input over the indices of a list, with its label and its value as text.
+  function rangeControl({ id, text, last, onpick }) {
+    const output = make("output", { for: id, "aria-live": "off" });
+    const input = make("input", { type: "range", id, min: 0, max: last, step: 1, oninput: () => onpick(Number(input.value)) });
+    const element = make("div", { class: "control" }, make("label", { for: id }, text), output, input);
+    const show = (index, value) => {
+      if (Number(input.value) !== index) input.value = index;
+      setText(output, value);
+      input.setAttribute("aria-valuetext", value);
+    };
+    return { element, show };
+  }
+
+  // ---------------------------------------------------------------- the page: the address
+
+  // In JupyterLab the address belongs to the workbench.
+  const ownsAddress = () => !document.body.hasAttribute("data-jp-theme-light");
+  const arrivals = new Map(); // id of a control -> what to do with a query meant for it
+
+  function visit(only) {
+    const [id, query] = location.hash.slice(1).split("?");
+    if (query === undefined || !arrivals.has(id) || (only && only !== id) || !ownsAddress()) return;
+    arrivals.get(id)(query);
+    document.getElementById(id).scrollIntoView({ block: "start" });
+  }
+
+  function onArrival(id, action) {
+    arrivals.set(id, action);
+    visit(id);
+  }
+
+  const remember = (id, query) => {
+    if (ownsAddress()) history.replaceState(history.state, "", `#${id}?${query}`);
+  };
+
+  const showIgnored = (note, ignored) => {
+    note.hidden = !ignored.length;
+    setText(note, ignored.length ? `Ignored from the address: ${ignored.join(", ")}` : "");
+  };
+
+  // ---------------------------------------------------------------- the page: explore
+
+  function selectControl(id, choice, onpick) {
+    const select = make("select", { id, onchange: () => onpick(select.value) },
+      ...choice.options.map(({ key, label: text }) => make("option", { value: key }, text)));
+    return { element: make("div", { class: "control" }, make("label", { for: id }, choice.label), select), show: (key) => { select.value = key; } };
+  }
+
+  function radioControl(id, choice, onpick) {
+    const inputs = choice.options.map(({ key }) => make("input", { type: "radio", name: id, value: key, onchange: () => onpick(key) }));
+    const element = make("fieldset", { class: "control segmented" }, make("legend", {}, choice.label),
+      make("div", { class: "segments" }, ...choice.options.map(({ label: text }, i) => make("label", {}, inputs[i], make("span", {}, text)))));
+    return { element, show: (key) => inputs.forEach((input) => { input.checked = input.value === key; }) };
+  }
+
+  function sliderControl(id, slider, onpick) {
+    const { element, show } = rangeControl({ id, text: slider.label, last: slider.values.length - 1, onpick: (index) => onpick(slider.values[index]) });
+    return { element, show: (value, binary) => show(slider.values.indexOf(value), format(value, slider.unit, binary)) };
+  }
+
+  function buildControls(spec, pick) {
+    const build = (make_) => (one) => ({ name: one.name, ...make_(`${spec.id}-${one.name}`, one, (value) => pick(one.name, value)) });
+    return [
+      ...choicesOf(spec).map((choice) => build(choice.style === "radio" ? radioControl : selectControl)(choice)),
+      ...slidersOf(spec).map(build(sliderControl)),
+    ];
+  }
+
+  async function copyLink(spec, picks, say) {
+    remember(spec.id, queryFromPicks(picks));
+    try {
+      await navigator.clipboard.writeText(location.href);
+      say("Link copied");
+    } catch (error) {
+      say("The address bar now holds the link"); // no clipboard without https
+    }
+  }
+
+  function mountExplore(figure, spec) {
+    const view = figure.querySelector(".explore-view");
+    const code = figure.querySelector(".explore-python code");
+    const outputs = (spec.outputs || []).map((_, i) => figure.querySelector(`output[data-output="${i}"]`)).filter(Boolean);
+    for (const output of outputs) output.setAttribute("aria-live", "off"); // the announcer speaks for them
+    const note = make("p", { class: "explore-note", hidden: true });
+    const announce = announcer(figure);
+    let picks = settle(spec, {});
+    let width = 0;
+
+    const controls = buildControls(spec, (name, value) => choose({ ...picks, [name]: value }));
+    figure.querySelector(".explore-controls").replaceChildren(...controls.map(({ element }) => element), note);
+
+    function paint() {
+      try {
+        const now = state(spec, picks);
+        const { binary } = settings(spec, now);
+        for (const { name, show } of controls) show(picks[name], binary);
+        const read = readouts(spec, now);
+        outputs.forEach((output, i) => { setText(output, read[i].text); output.dataset.value = read[i].value; });
+        setText(code, pythonLine(spec, now));
+        view.innerHTML = draw(spec, now, width || 640);
+        if (read.length) announce(`${spec.outputs[0].label}: ${read[0].text}`);
+      } catch (error) {
+        for (const output of outputs) setText(output, "–"); // never a number that belongs to another state
+        setText(code, "");
+        view.replaceChildren(make("p", { class: "explore-error" }, error.message));
+      }
+    }
+    const repaint = oncePerFrame(paint);
+    const store = debounced(() => remember(spec.id, queryFromPicks(picks)), 300);
+
+    function choose(next) {
+      picks = settle(spec, next);
+      showIgnored(note, []);
+      repaint();
+      store();
+    }
+
+    if (controls.length) {
+      const copied = make("span", { class: "explore-copied", role: "status" });
+      const say = (text) => { copied.textContent = text; setTimeout(() => { copied.textContent = ""; }, 3000); };
+      const actions = make("div", { class: "explore-actions" }, button("Reset", () => choose({})),
+        ...(ownsAddress() ? [button("Copy link", () => copyLink(spec, picks, say))] : []), copied);
+      figure.insertBefore(actions, figure.querySelector("figcaption"));
+    }
+    width = view.clientWidth;
+    paint();
+    new ResizeObserver(() => {
+      if (!view.clientWidth || view.clientWidth === width) return;
+      width = view.clientWidth;
+      repaint();
+    }).observe(view);
+    onArrival(spec.id, (query) => {
+      const { picks: found, ignored } = picksFromQuery(spec, query);
+      picks = settle(spec, found);
+      showIgnored(note, ignored);
+      paint();
+    });
+  }
+
+  // ---------------------------------------------------------------- the page: steps
+
+  function mountSteps(figure) {
+    const frames = [...figure.querySelectorAll(".frame")];
+    const last = frames.length - 1;
+    const announce = announcer(figure);
+    const note = make("p", { class: "explore-note", hidden: true });
+    const store = debounced(() => remember(figure.id, `step=${step}`), 300);
+    const title = (i) => `${i + 1} of ${frames.length}${frames[i].dataset.label ? `: ${frames[i].dataset.label}` : ""}`;
+    let step = 0;
+    let playing = 0;
+
+    const range = rangeControl({ id: `${figure.id}-step`, text: "Step", last, onpick: (i) => { stop(); go(i); } });
+    const back = button("Back", () => { stop(); go(step - 1); announce(`Step ${title(step)}`); });
+    const next = button("Next", () => { stop(); go(step + 1); announce(`Step ${title(step)}`); });
+    const play = button("Play", () => (playing ? stop() : start()));
+
+    function show(i) {
+      step = Math.max(0, Math.min(last, i));
+      frames.forEach((frame, k) => frame.classList.toggle("current", k === step));
+      range.show(step, title(step));
+      // Not `disabled`: a button that loses its focus in mid-press leaves keyboard readers nowhere.
+      back.setAttribute("aria-disabled", step === 0);
+      next.setAttribute("aria-disabled", step === last);
+    }
+    function go(i) {
+      show(i);
+      showIgnored(note, []);
+      store();
+    }
+    function start() {
+      go(step === last ? 0 : step + 1);
+      play.textContent = "Pause";
+      playing = setInterval(() => (step === last ? stop() : go(step + 1)), 1400);
+    }
+    function stop() {
+      clearInterval(playing);
+      playing = 0;
+      play.textContent = "Play";
+    }
+
+    figure.querySelector(".explore-controls").replaceChildren(range.element, make("div", { class: "explore-actions" }, back, next, play), note);
+    figure.querySelector(".frames").classList.add("stacked");
+    show(0);
+    onArrival(figure.id, (query) => {
+      const match = /^step=(\d+)$/.exec(query);
+      const isStep = match && Number(match[1]) <= last;
+      if (isStep) show(Number(match[1]));
+      showIgnored(note, isStep ? [] : [query]);
+    });
+  }
+
+  // ---------------------------------------------------------------- the page: questions
+
+  function mountQuestion(form, question) {
+    const out = form.querySelector(".question-verdict");
+    const id = `${question.id}-answer`;
+    const input = make("input", { type: "text", id, autocomplete: "off", spellcheck: "false", "aria-describedby": `${id}-hint` });
+    form.querySelector(".question-controls").replaceChildren(
+      make("label", { for: id }, question.kind === "predict" ? "Your prediction" : "Your answer"), input,
+      make("button", { type: "submit" }, question.kind === "predict" ? "Commit" : "Check"),
+      make("span", { class: "question-hint", id: `${id}-hint` }, `for example ${examples(question.unit)}`));
+
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const answer = parse(input.value, question.unit);
+      const isNumber = Number.isFinite(answer);
+      input.setAttribute("aria-invalid", !isNumber);
+      form.dataset.result = !isNumber ? "unreadable" : judge(answer, question).right ? "right" : "wrong";
+      out.textContent = isNumber ? verdict(answer, question) : `That is not a number I can read: try ${examples(question.unit)}.`;
+      if (isNumber && question.kind === "predict") form.querySelector(".question-answer").open = true;
+    });
+  }
+
+  // ---------------------------------------------------------------- the page: mounting
+
+  const KINDS = [["[data-explore]", mountExplore], ["[data-steps]", mountSteps], ["[data-question]", mountQuestion]];
+  const mounted = new WeakSet();
+
+  function mountOne(element, mount) {
+    if (mounted.has(element)) return;
+    mounted.add(element);
+    try {
+      const data = element.querySelector('script[type="application/json"]');
+      mount(element, data ? JSON.parse(data.textContent) : {});
+    } catch (error) {
+      element.prepend(make("p", { class: "explore-error" }, `This control could not start: ${error.message}`));
+    }
+  }
+
+  function mountAll(root) {
+    for (const [selector, mount] of KINDS) {
+      if (root.matches && root.matches(selector)) mountOne(root, mount);
+      for (const element of root.querySelectorAll(selector)) mountOne(element, mount);
+    }
+  }
+
+  function begin() {
+    mountAll(document);
+    window.addEventListener("hashchange", () => visit());
+    // JupyterLab adds outputs at any time.
+    new MutationObserver((changes) => {
+      for (const { addedNodes } of changes) for (const node of addedNodes) if (node instanceof HTMLElement) mountAll(node);
+    }).observe(document.body, { childList: true, subtree: true });
+  }
+
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
+  else begin();
+})();

@@ -1,0 +1,279 @@
+"""What attention keeps: shapes to elements, bytes and FLOPs.
+
+Three things can happen to the state of a conversation when it grows by one token:
+an entry that stays (full attention, MLA), an entry that pushes out an old one
+(sliding window), or nothing new at all (linear attention).
+`state_bytes` holds all three, so one formula serves every model.
+"""
+
+from .elementwise import floor, minimum, real
+from .units import Bytes, BytesPerElement, BytesPerToken, Count, Flop, FlopPerByte, Sequences, Tokens
+
+
+# --- one layer, one token ------------------------------------------------------------------
+
+def kv_elements(n_kv_heads: Count, d_head: Count) -> Count:
+    """Elements that one layer caches for one token: a key and a value for each KV head.
+
+    Multi-head attention (MHA) has `n_kv_heads` = `n_heads`, multi-query attention (MQA) has 1,
+    grouped-query attention (GQA) anything between. Source: Ainslie 2023.
+
+    >>> kv_elements(n_kv_heads=8, d_head=128)
+    2048
+    """
+    return 2 * n_kv_heads * d_head
+
+
+def mla_elements(kv_rank: Count, d_rope: Count) -> Count:
+    """Elements that one layer of multi-head latent attention (MLA) caches for one token.
+
+    One latent vector, from which keys and values of all heads are rebuilt, and one rotary key.
+    It is cached once: there is no factor 2. Source: DeepSeek-V2, section 2.1.
+
+    >>> mla_elements(kv_rank=512, d_rope=64)
+    576
+    """
+    return kv_rank + d_rope
+
+
+def linear_state_elements(n_state_heads: Count, d_key: Count, d_value: Count) -> Count:
+    """Elements of the state of one linear-attention layer: one matrix for each head.
+
+    Each head keeps the running sum of outer products of keys [d_key] and values [d_value].
+    The context does not appear. Source: Katharopoulos 2020, section 3.4.
+
+    >>> linear_state_elements(n_state_heads=64, d_key=128, d_value=128)
+    1048576
+    """
+    return n_state_heads * d_key * d_value
+
+
+def indexer_bytes_per_token(n_layers: Count, d_index: Count, index_bytes_per_element: BytesPerElement,
+                            index_scale_bytes: Bytes) -> BytesPerToken:
+    """Bytes of index keys that sparse attention (DSA) adds to the cache for one token.
+
+    The indexer decides which entries are read. It removes none: they all stay stored.
+
+    >>> indexer_bytes_per_token(n_layers=61, d_index=128, index_bytes_per_element=1, index_scale_bytes=4)
+    8052
+    """
+    return n_layers * (d_index * index_bytes_per_element + index_scale_bytes)
+
+
+def kv_head_of_query_head(query_head: Count, n_heads: Count, n_kv_heads: Count) -> Count:
+    """Number of the KV head that query head `query_head` reads, both counted from 0.
+
+    >>> kv_head_of_query_head(query_head=9, n_heads=64, n_kv_heads=8)
+    1
+    """
+    return floor(query_head * n_kv_heads / n_heads)
+
+
+# --- one model ------------------------------------------------------------------------------
+
+def kv_bytes_per_token(n_layers: Count, n_kv_heads: Count, d_head: Count,
+                       kv_bytes_per_element: BytesPerElement) -> BytesPerToken:
+    """Bytes of KV cache that one token adds, for a model whose layers all keep keys and values.
+
+    >>> kv_bytes_per_token(n_layers=80, n_kv_heads=8, d_head=128, kv_bytes_per_element=2)
+    327680
+    """
+    return n_layers * kv_elements(n_kv_heads, d_head) * kv_bytes_per_element
+
+
+def mla_bytes_per_token(n_layers: Count, kv_rank: Count, d_rope: Count,
+                        kv_bytes_per_element: BytesPerElement) -> BytesPerToken:
+    """Bytes of cache that one token adds, for a model whose layers are all MLA.
+
+    >>> mla_bytes_per_token(n_layers=61, kv_rank=512, d_rope=64, kv_bytes_per_element=2)
+    70272
+    """
+    return n_layers * mla_elements(kv_rank, d_rope) * kv_bytes_per_element
+
+
+def kv_cache_bytes(batch: Sequences, context: Tokens, n_layers: Count, n_kv_heads: Count, d_head: Count,
+                   kv_bytes_per_element: BytesPerElement) -> Bytes:
+    """Bytes of KV cache of `batch` sequences of `context` tokens each, full attention.
+
+    >>> kv_cache_bytes(1, 4096, 80, 8, 128, 2)
+    1342177280
+    """
+    return real(batch) * real(context) * kv_bytes_per_token(n_layers, n_kv_heads, d_head, kv_bytes_per_element)
+
+
+def sliding_cache_bytes(context: Tokens, window: Tokens, n_layers: Count, n_kv_heads: Count, d_head: Count,
+                        kv_bytes_per_element: BytesPerElement) -> Bytes:
+    """Bytes of KV cache of one sequence when every layer sees the last `window` tokens only.
+
+    The window counts the token itself. Source: Jiang 2023 (rolling buffer), Beltagy 2020.
+
+    >>> sliding_cache_bytes(32_768, 4_096, 32, 8, 128, 2) == sliding_cache_bytes(4_096, 4_096, 32, 8, 128, 2)
+    True
+    """
+    return minimum(real(context), window) * kv_bytes_per_token(n_layers, n_kv_heads, d_head, kv_bytes_per_element)
+
+
+def linear_state_bytes(n_layers: Count, n_state_heads: Count, d_key: Count, d_value: Count,
+                       state_bytes_per_element: BytesPerElement) -> Bytes:
+    """Bytes of state of one sequence when every layer is linear attention, at any context.
+
+    >>> linear_state_bytes(70, 64, 128, 128, 4)
+    293601280
+    """
+    return n_layers * linear_state_elements(n_state_heads, d_key, d_value) * state_bytes_per_element
+
+
+def state_bytes(context: Tokens, full_elements_per_token: Count, window: Tokens,
+                sliding_elements_per_token: Count, fixed_state_elements: Count,
+                index_bytes_per_token: BytesPerToken, kv_bytes_per_element: BytesPerElement,
+                state_bytes_per_element: BytesPerElement) -> Bytes:
+    """Bytes that one sequence of `context` tokens keeps in memory, for a model with any mix of layers.
+
+    The element counts are sums over the model's layers; a kind of layer that the model
+    does not have counts 0. A model without a window may pass any `window`.
+
+    >>> state_bytes(context=4096, full_elements_per_token=163_840, window=1, sliding_elements_per_token=0,
+    ...             fixed_state_elements=0, index_bytes_per_token=0, kv_bytes_per_element=2,
+    ...             state_bytes_per_element=4)
+    1342177280
+    """
+    context = real(context)
+    entries = context * full_elements_per_token + minimum(context, window) * sliding_elements_per_token
+    return (entries * kv_bytes_per_element + fixed_state_elements * state_bytes_per_element
+            + context * index_bytes_per_token)
+
+
+def state_read_bytes(context: Tokens, full_elements_per_token: Count, window: Tokens,
+                     sliding_elements_per_token: Count, fixed_state_elements: Count,
+                     kv_bytes_per_element: BytesPerElement,
+                     state_bytes_per_element: BytesPerElement) -> Bytes:
+    """Bytes of state that attention reads to produce one token, each entry once.
+
+    A linear state is read and written back, hence the factor 2 there. Sparse selection would
+    read less than this; it is not in here.
+
+    >>> state_read_bytes(1000, 10, 1, 0, 0, 2, 4)
+    20000
+    """
+    context = real(context)
+    entries = context * full_elements_per_token + minimum(context, window) * sliding_elements_per_token
+    return entries * kv_bytes_per_element + 2 * fixed_state_elements * state_bytes_per_element
+
+
+# --- work -----------------------------------------------------------------------------------
+
+def attention_flops(n_heads: Count, d_head: Count) -> Flop:
+    """FLOPs that one layer spends on one cached token when one new token attends to it.
+
+    One dot product and one weighted sum of width `d_head` for each query head, 2 FLOPs a
+    multiply-add. How many KV heads there are changes the bytes, not these FLOPs.
+
+    >>> attention_flops(n_heads=64, d_head=128)
+    32768
+    """
+    return 4 * n_heads * d_head
+
+
+def mla_attention_flops(n_heads: Count, kv_rank: Count, d_rope: Count) -> Flop:
+    """The same for MLA in its absorbed form, where heads score and sum the latent itself.
+
+    Scores have width `kv_rank` + `d_rope`, sums have width `kv_rank`. Source: DeepSeek-V2, section 2.1.
+
+    >>> mla_attention_flops(n_heads=128, kv_rank=512, d_rope=64)
+    278528
+    """
+    return 2 * n_heads * (2 * kv_rank + d_rope)
+
+
+def linear_attention_flops(n_state_heads: Count, d_key: Count, d_value: Count) -> Flop:
+    """FLOPs of one linear-attention layer for one token: decay, add the outer product, read.
+
+    >>> linear_attention_flops(1, 2, 3)
+    30
+    """
+    return 5 * linear_state_elements(n_state_heads, d_key, d_value)
+
+
+def state_attention_flops(context: Tokens, full_attention_flops: Flop, window: Tokens,
+                          sliding_attention_flops: Flop, fixed_attention_flops: Flop) -> Flop:
+    """FLOPs that one new token spends attending to its own context, all layers of a model together.
+
+    The arguments after `context` are sums over the model's layers, like those of `state_bytes`.
+
+    >>> state_attention_flops(4096, full_attention_flops=2_621_440, window=1, sliding_attention_flops=0,
+    ...                       fixed_attention_flops=0)
+    10737418240
+    """
+    context = real(context)
+    return context * full_attention_flops + minimum(context, window) * sliding_attention_flops + fixed_attention_flops
+
+
+def score_matrix_bytes(context: Tokens, n_heads: Count, score_bytes_per_element: BytesPerElement) -> Bytes:
+    """Bytes of the scores of one layer in prefill, were they written out: a square for each query head.
+
+    >>> score_matrix_bytes(context=2048, n_heads=64, score_bytes_per_element=2)
+    536870912
+    """
+    return real(context) * real(context) * n_heads * score_bytes_per_element
+
+
+def attention_intensity(n_heads: Count, n_kv_heads: Count, kv_bytes_per_element: BytesPerElement) -> FlopPerByte:
+    """FLOPs per byte of KV cache read in decode: the heads that share an entry do the reuse.
+
+    It is `attention_flops` over the bytes of `kv_elements`; width and context cancel.
+
+    >>> attention_intensity(n_heads=64, n_kv_heads=8, kv_bytes_per_element=2)
+    8.0
+    """
+    return 2 * n_heads / (n_kv_heads * kv_bytes_per_element)
+
+
+def mla_attention_intensity(n_heads: Count, kv_rank: Count, d_rope: Count,
+                            kv_bytes_per_element: BytesPerElement) -> FlopPerByte:
+    """FLOPs per byte of latent cache read in decode, absorbed form.
+
+    >>> round(mla_attention_intensity(n_heads=128, kv_rank=512, d_rope=64, kv_bytes_per_element=2), 1)
+    241.8
+    """
+    return mla_attention_flops(n_heads, kv_rank, d_rope) / (mla_elements(kv_rank, d_rope) * kv_bytes_per_element)
+
+
+def tokens_processed_with_cache(prompt_tokens: Tokens, output_tokens: Tokens) -> Tokens:
+    """Tokens that pass through the layers in one reply: the prompt, then each new token but the last.
+
+    The last token is only printed: nothing follows from it.
+
+    >>> tokens_processed_with_cache(prompt_tokens=4, output_tokens=3)
+    6
+    """
+    return real(prompt_tokens) + output_tokens - 1
+
+
+def tokens_processed_without_cache(prompt_tokens: Tokens, output_tokens: Tokens) -> Tokens:
+    """The same when every step starts again from the first token.
+
+    >>> tokens_processed_without_cache(prompt_tokens=4, output_tokens=3)
+    15.0
+    """
+    prompt_tokens, output_tokens = real(prompt_tokens), real(output_tokens)
+    return output_tokens * prompt_tokens + output_tokens * (output_tokens - 1) / 2
+
+
+def scores_with_cache(prompt_tokens: Tokens, output_tokens: Tokens) -> Count:
+    """Query-key pairs that one head scores in one reply, causal: each pair once.
+
+    >>> scores_with_cache(prompt_tokens=4, output_tokens=3)
+    21.0
+    """
+    last = tokens_processed_with_cache(prompt_tokens, output_tokens)
+    return last * (last + 1) / 2
+
+
+def scores_without_cache(prompt_tokens: Tokens, output_tokens: Tokens) -> Count:
+    """The same when every step starts again: a sum of triangles, cubic in the length.
+
+    >>> scores_without_cache(prompt_tokens=4, output_tokens=3)
+    46.0
+    """
+    prompt_tokens, output_tokens = real(prompt_tokens), real(output_tokens)
+    return output_tokens * (prompt_tokens**2 + prompt_tokens * output_tokens + (output_tokens**2 - 1) / 3) / 2

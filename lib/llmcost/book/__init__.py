@@ -1,0 +1,16 @@
+"""What a notebook of the book uses: live controls, questions, tables and quoted numbers.
+
+The only part of the library that knows Jupyter.
+"""
+
+from .equations import equation
+from .explore import (bars, choose, choose_format, choose_gpu, choose_model, curve, explore, heads, output, plot,
+                      points, slide, steps, switch_axes, switch_units)
+from .figures import style
+from .prose import quoted, say
+from .questions import check, grade, predict
+from .recompute import recompute
+from .tables import (assumptions_table, claims_table, formulas_table, gpus_table, inline, models_table,
+                     notation_table, table)
+
+__all__ = [name for name in dir() if not name.startswith("_")]

@@ -1,0 +1,130 @@
+"""Tables printed from data: facts with their sources, the notation, verdicts on claims."""
+
+import datetime
+from collections.abc import Iterable, Sequence
+
+from .. import claims as claims_module
+from .. import faces
+from ..catalog import ASSUMPTIONS, GPUS, MODELS
+from ..formats import format_value
+from ..notation import NOTATION
+from .explore import Markup
+from .frontend import escape
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence], caption: str = "", numbers: Sequence[int] = ()) -> Markup:
+    """An HTML table; the columns in `numbers` are set as figures. Cells are text, or `Markup` for HTML."""
+    def cell(tag: str, i: int, content) -> str:
+        shown = content._repr_html_() if isinstance(content, Markup) else escape(content)
+        return f'<{tag}{" class=" + chr(34) + "number" + chr(34) if i in numbers else ""}>{shown}</{tag}>'
+
+    head = "".join(f'<th scope="col"{" class=" + chr(34) + "number" + chr(34) if i in numbers else ""}>{escape(name)}</th>'
+                   for i, name in enumerate(header))
+    body = "".join(f"<tr>{''.join(cell('td', i, content) for i, content in enumerate(row))}</tr>" for row in rows)
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return Markup(f'<div class="book-table" tabindex="0" role="region" aria-label="{escape(caption or header[0])}">'
+                  f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>")
+
+
+def inline(markup: str) -> Markup:
+    """HTML for one cell of a table."""
+    cell = Markup(markup)
+    cell._repr_html_ = lambda: markup
+    return cell
+
+
+class MarkdownTable:
+    """A table as Markdown, whose cells may hold mathematics between dollar signs."""
+
+    def __init__(self, header: Sequence[str], rows: Iterable[Sequence[str]]):
+        lines = [header, ["---"] * len(header), *rows]
+        self._markdown = "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+    def _repr_markdown_(self) -> str:
+        return self._markdown
+
+    def __repr__(self) -> str:
+        return ""
+
+
+def notation_table() -> MarkdownTable:
+    """Symbol, name, meaning, unit and range of each parameter of the formulas."""
+    rows = [(f"${row.symbol}$", f"`{name}`", row.label, "" if row.unit == "1" else row.unit,
+             "from a formula" if name in faces.formulas() else f"{row.low:g} to {row.high:g}")
+            for name, row in NOTATION.items()]
+    return MarkdownTable(("Symbol", "Name in code", "Meaning", "Unit", "Range in practice"), rows)
+
+
+def formulas_table() -> MarkdownTable:
+    """Every formula: its name, its equation and the unit of its result."""
+    rows = [(f"`{name}`", f"${faces.latex(formula)}$", faces.units(formula)["return"].replace("1", ""))
+            for name, formula in faces.formulas().items()]
+    return MarkdownTable(("Formula", "Equation", "Unit"), rows)
+
+
+def models_table() -> Markup:
+    """Every model of the catalog with its shapes, its parameter count and its source."""
+    rows = []
+    for model in MODELS.values():
+        kinds = ", ".join(f"{group['n']} × {_layer(group)}" for group in model.layers)
+        source = model.source_of("layers")
+        rows.append((model.name, kinds, f"{model.d_model:,}", f"{model.n_heads}", f"{model.n_params:,}",
+                     f"{model.n_active_params:,}", model.published_params, _cite(source), _age(source.date)))
+    return table(("Model", "Layers", "Width", "Query heads", "Parameters, computed", "Active per token",
+                  "Published", "Source and place", "Retrieved"), rows, "Models", numbers=(2, 3, 4, 5, 6))
+
+
+def _layer(group: dict) -> str:
+    if group["attention"] == "mla":
+        return f"MLA, latent {group['kv_rank']} + {group['d_rope']}"
+    if group["attention"] == "linear":
+        return f"linear, {group['n_state_heads']} heads of {group['d_key']} × {group['d_value']}"
+    window = f", window {group['window']:,}" if "window" in group else ""
+    return f"{group['n_kv_heads']} KV heads of {group['d_head']}{window}"
+
+
+def gpus_table() -> Markup:
+    """Every accelerator of the catalog: dense peaks, memory as marketed and as the driver reports, bandwidth."""
+    rows = []
+    for gpu in GPUS.values():
+        source, driver = gpu.source_of("memory_bandwidth"), gpu.source_of("memory_bytes")
+        peak = [format_value(gpu.facts[name], "flop/second") if name in gpu.facts else "–"
+                for name in ("peak_flops_bf16", "peak_flops_fp8")]
+        rows.append((gpu.name, *peak, format_value(gpu.memory_marketing_bytes, "byte"), f"{gpu.memory_bytes:,}",
+                     format_value(gpu.memory_bandwidth, "byte/second"),
+                     inline(f"{_cite(source)._repr_html_()}<br>driver: {_cite(driver)._repr_html_()}"), _age(source.date)))
+    return table(("GPU", "BF16 dense", "FP8 dense", "Memory, marketed", "Memory, bytes the driver reports", "Bandwidth",
+                  "Source and place", "Retrieved"), rows, "Accelerators", numbers=(1, 2, 3, 4, 5))
+
+
+def assumptions_table() -> Markup:
+    """Every assumption: value, range and reason."""
+    rows = [(NOTATION[key].label, format_value(a.value, NOTATION[key].unit),
+             f"{format_value(a.low, NOTATION[key].unit)} to {format_value(a.high, NOTATION[key].unit)}", a.why,
+             _cite(a.source)) for key, a in ASSUMPTIONS.items()]
+    return table(("What", "Value", "Range", "Why", "Source and place"), rows, "Assumptions", numbers=(1, 2))
+
+
+def claims_table(chapter: str) -> Markup:
+    """Statements of the source documents that `chapter` treats, with the verdict on each."""
+    rows = []
+    for claim in claims_module.load(chapter):
+        ours = ""
+        if claim.formula:
+            value = claims_module.evaluate(claim)
+            ours = f"{value:.4g} {claim.unit}".strip()
+        printed = f"{claim.printed} {claim.unit}".strip() if claim.printed else "–"
+        verdict = inline(f'<span class="verdict {claim.verdict}">{claim.verdict}</span>')
+        rows.append((claim.statement, f"{claim.source}, {claim.place}", printed, ours or "–", verdict,
+                     claim.right or claim.why))
+    return table(("The statement", "Where", "Printed", "Computed here", "Verdict", "What is right, and why"), rows,
+                 "Statements of the source documents", numbers=(2, 3))
+
+
+def _cite(source) -> Markup:
+    return inline(f'<span class="source">{escape(source.source)}: {escape(source.where)}</span>')
+
+
+def _age(date: datetime.date) -> Markup:
+    """A retrieval date, which the build flags when it is too old on the day of the build."""
+    return inline(f'<time class="retrieved" datetime="{date}">{date}</time>')

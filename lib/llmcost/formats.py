@@ -1,0 +1,116 @@
+"""Numbers as text. Base units go in; only here do they become GB, ms or thousands.
+
+The live controls have a twin of `format_value` in JavaScript; a test holds the two equal.
+"""
+
+import math
+from decimal import ROUND_HALF_UP, Decimal
+
+MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
+
+_DECIMAL = ["", "k", "M", "G", "T", "P", "E"]
+_BINARY = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"]
+_SMALL = ["", "m", "\N{MICRO SIGN}", "n"]
+_SCALED = {"byte": "B", "byte/token": "B/token", "byte/second": "B/s", "byte/element": "B/element",
+           "byte/parameter": "B/parameter", "flop": "FLOP", "flop/second": "FLOP/s"}
+_COUNTED = {"1": "", "token": "token", "sequence": "sequence", "head": "head", "layer": "layer"}
+
+
+def format_value(value: float, unit: str, binary: bool = False) -> str:
+    """`value`, given in the base unit `unit`, as a reader wants to see it.
+
+    Three significant digits; whole counts below ten million keep all of theirs.
+    `binary` counts bytes in KiB, MiB, GiB instead of kB, MB, GB.
+    Raises `ValueError` for a unit it does not know.
+
+    >>> format_value(327_680, "byte/token"), format_value(42_949_672_960, "byte", binary=True)
+    ('328 kB/token', '40.0 GiB')
+    >>> format_value(430_626, "token"), format_value(0.0421, "second"), format_value(0.883, "fraction")
+    ('430,626 tokens', '42.1 ms', '88.3 %')
+    """
+    value = float(value)
+    if not math.isfinite(value):
+        return DASH
+    if value < 0:
+        return MINUS + format_value(-value, unit, binary)
+    if unit in _SCALED:
+        is_binary = binary and unit.startswith("byte")
+        return _scaled(value, _SCALED[unit], _BINARY if is_binary else _DECIMAL, 1024 if is_binary else 1000)
+    if unit in _COUNTED:
+        return _counted(value, _COUNTED[unit])
+    if unit == "second":
+        return _seconds(value)
+    if unit == "fraction":
+        return f"{_digits(value * 100)} %"
+    if unit == "token/second":
+        return f"{_digits(value)} tokens/s"
+    if unit == "flop/byte":
+        return f"{_digits(value)} FLOP/byte"
+    if unit == "usd":
+        return f"${_money(value)}"
+    known = ", ".join([*_SCALED, *_COUNTED, "second", "fraction", "token/second", "flop/byte", "usd"])
+    raise ValueError(f"no format for the unit {unit!r}; the units with a format are {known}")
+
+
+def _precise(value: float, digits: int = 3) -> Decimal:
+    """`value` rounded half up to `digits` significant digits, as JavaScript's toPrecision rounds."""
+    exact = Decimal(value)
+    step = Decimal(1).scaleb(exact.adjusted() - digits + 1)
+    return exact.quantize(step, rounding=ROUND_HALF_UP)
+
+
+def _rounded(value: float) -> Decimal:
+    """`value` to three significant digits; from a thousand on to the whole number."""
+    if value == 0:
+        return Decimal(0)
+    rounded = _precise(value)
+    if rounded >= 1000:
+        return Decimal(value).quantize(Decimal(1), rounding=ROUND_HALF_UP)
+    return _precise(float(rounded))  # 9.996 rounds to 10.00: one digit too many
+
+
+def _digits(value: float) -> str:
+    return f"{_rounded(value):,f}"
+
+
+def _scaled(value: float, suffix: str, prefixes: list[str], base: int) -> str:
+    if value == 0:
+        return f"0 {suffix}"
+    power = 0
+    while power + 1 < len(prefixes) and _rounded(value / base**power) >= base:
+        power += 1
+    scaled = value / base**power
+    text = str(int(scaled)) if power == 0 and scaled == int(scaled) else _digits(scaled)
+    return f"{text} {prefixes[power]}{suffix}"
+
+
+def _counted(value: float, word: str) -> str:
+    text = _count(value)
+    if not word:
+        return text
+    return f"{text} {word}" if value == 1 else f"{text} {word}s"
+
+
+def _count(value: float) -> str:
+    if value >= 1e7:
+        return _scaled(value, "", _DECIMAL, 1000)
+    if value == int(value):
+        return f"{int(value):,}"
+    return _digits(value)
+
+
+def _seconds(value: float) -> str:
+    if value == 0:
+        return "0 s"
+    power = 0
+    while power + 1 < len(_SMALL) and _rounded(value * 1000**power) < 1:
+        power += 1
+    return f"{_digits(value * 1000**power)} {_SMALL[power]}s"
+
+
+def _money(value: float) -> str:
+    if value == 0:
+        return "0"
+    if value >= 0.01:
+        return f"{Decimal(value).quantize(Decimal('0.01'), rounding=ROUND_HALF_UP):,}"
+    return _digits(value)

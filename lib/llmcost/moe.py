@@ -1,0 +1,35 @@
+"""Mixtures of experts: which parameters exist, which one token uses, which a batch touches."""
+
+from .elementwise import real
+from .units import Count, Sequences
+
+
+def expert_params(d_model: Count, d_expert: Count) -> Count:
+    """Parameters of one expert: gate, up and down projection.
+
+    >>> expert_params(d_model=7168, d_expert=2048)
+    44040192
+    """
+    return 3 * d_model * d_expert
+
+
+def router_params(d_model: Count, n_experts: Count) -> Count:
+    """Parameters of the router of one layer.
+
+    >>> router_params(d_model=4096, n_experts=8)
+    32768
+    """
+    return d_model * n_experts
+
+
+def experts_touched(n_experts: Count, n_active_experts: Count, batch: Sequences) -> Count:
+    """Expected number of experts that at least one of `batch` tokens chooses, choices uniform.
+
+    A token leaves an expert out with probability 1 - `n_active_experts` / `n_experts`.
+
+    >>> experts_touched(n_experts=256, n_active_experts=8, batch=1)
+    8.0
+    >>> round(experts_touched(n_experts=256, n_active_experts=8, batch=64))
+    222
+    """
+    return n_experts * (1 - (1 - n_active_experts / n_experts) ** real(batch))

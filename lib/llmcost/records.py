@@ -1,0 +1,196 @@
+"""Records: named, frozen facts with their sources, checked when they are made."""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from . import attention, transformer
+
+KINDS = ("datasheet", "paper", "config", "measured", "price_list", "assumed")
+STALE_AFTER = datetime.timedelta(days=180)
+
+
+class FactError(ValueError):
+    """A fact in `data/` that cannot be used: the message names the file, the record and the way out."""
+
+
+class UnknownName(KeyError):
+    """A name that the catalog does not have: the message says what there is, with the nearest first."""
+
+    def __str__(self):
+        return self.args[0]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a fact comes from: kind of source, key in references.bib, place in the source, date of retrieval."""
+
+    kind: str
+    source: str
+    where: str
+    date: datetime.date
+
+    def age(self, today: datetime.date) -> datetime.timedelta:
+        return today - self.date
+
+    def stale(self, today: datetime.date) -> bool:
+        return self.age(today) > STALE_AFTER
+
+
+@dataclass(frozen=True)
+class Record:
+    """A named set of facts. `facts` maps parameter names to values; each is an attribute too.
+
+    `sources` gives the source of each fact that is not computed.
+    """
+
+    key: str
+    name: str
+    facts: Mapping
+    sources: Mapping = field(repr=False)
+
+    def __getattr__(self, name):
+        facts = object.__getattribute__(self, "facts")
+        if name in facts:
+            return facts[name]
+        raise AttributeError(f"{self.name} has no fact {name!r}; it has {', '.join(facts)}")
+
+    def source_of(self, fact: str) -> Source | None:
+        """The source of `fact`, or None when it is computed from others."""
+        return self.sources.get(fact)
+
+
+class Model(Record):
+    """A decoder: its shapes, and what is computed from them.
+
+    `facts` holds the flat shapes, the parameter counts, and the sums over layers that
+    `attention.state_bytes` and `attention.state_attention_flops` take. A dense model is a mixture
+    whose layers are all dense.
+    """
+
+    @classmethod
+    def from_shapes(cls, place: str, key: str, name: str, shapes: Mapping, sources: Mapping) -> "Model":
+        """A model from its shapes, the rest computed.
+
+        Raises `FactError`, beginning with `place`, for a shape that is missing, not a whole number in
+        range, or in contradiction with another.
+        """
+        check_shapes(place, shapes)
+        dense = {"attention_bias": False, "router_bias": False, "d_ff": 0, "d_expert": 0, "n_experts": 1,
+                 "n_active_experts": 1, "n_shared_experts": 0, "n_dense_layers": shapes["n_layers"]}
+        facts = {**dense, **shapes, **_shared_by_all(shapes["layers"]), **_state_sums(place, shapes)}
+        parameters = transformer.parameters(cls(key, name, facts, sources))
+        total, routed = sum(parameters.values()), parameters["routed experts"]
+        idle = routed // facts["n_experts"] * (facts["n_experts"] - facts["n_active_experts"])
+        facts |= {"n_params": total, "n_expert_params": routed, "n_active_params": total - idle}
+        return cls(key, name, facts, sources)
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """Parameters by component; they sum to `n_params`."""
+        return transformer.parameters(self)
+
+
+class Accelerator(Record):
+    """A GPU: peak dense FLOP/s by format, memory, bandwidth, link."""
+
+    def computing_in(self, number_format: str) -> Record:
+        """This accelerator with `peak_flops` set to the peak of one format, such as "bf16" or "fp8".
+
+        Raises `UnknownName` when the datasheet gives no peak for that format.
+        """
+        peaks = {fact.rpartition("_")[2]: value for fact, value in self.facts.items() if fact.startswith("peak_")}
+        if number_format not in peaks:
+            raise UnknownName(f"{self.name} has no peak for {number_format!r}; it has {', '.join(peaks)}")
+        return Record(self.key, f"{self.name} in {number_format}",
+                      {**self.facts, "peak_flops": peaks[number_format]}, self.sources)
+
+
+# --- shapes ------------------------------------------------------------------------------------
+
+LAYER_SHAPES = {
+    "full": ("n", "n_kv_heads", "d_head"),
+    "sliding": ("n", "n_kv_heads", "d_head", "window"),
+    "mla": ("n", "q_rank", "kv_rank", "d_nope", "d_rope", "d_value"),
+    "linear": ("n", "n_state_heads", "d_key", "d_value"),
+}
+INDEXER_SHAPES = ("n_index_heads", "d_index", "index_top_k", "index_bytes_per_element", "index_scale_bytes")
+MODEL_SHAPES = ("d_model", "n_layers", "n_heads", "vocab_size")
+MOE_SHAPES = ("n_experts", "n_active_experts", "d_expert", "n_shared_experts", "n_dense_layers")
+MAY_BE_ZERO = ("n_shared_experts", "n_dense_layers", "index_scale_bytes")
+
+
+def check_shapes(place: str, shapes: Mapping) -> None:
+    """Raise `FactError` unless every shape is there, a whole number in range, and consistent with the others."""
+    is_moe = "n_experts" in shapes
+    needs_mlp = not is_moe or shapes.get("n_dense_layers", 0) > 0
+    _check_whole(place, shapes, MODEL_SHAPES + (MOE_SHAPES if is_moe else ()) + (("d_ff",) if needs_mlp else ()))
+    if is_moe and shapes["n_active_experts"] > shapes["n_experts"]:
+        raise FactError(f"{place} uses {shapes['n_active_experts']} experts per token but has {shapes['n_experts']}")
+    if not isinstance(shapes.get("tied_embeddings"), bool):
+        raise FactError(f"{place} has tied_embeddings = {shapes.get('tied_embeddings')!r}; it must be true or false")
+    if not shapes.get("layers"):
+        raise FactError(f'{place} has no layers; it needs a list such as '
+                        f'[{{attention = "full", n = 32, n_kv_heads = 8, d_head = 128}}]')
+    for group in shapes["layers"]:
+        _check_group(place, shapes["n_heads"], group)
+    if (total := sum(group["n"] for group in shapes["layers"])) != shapes["n_layers"]:
+        raise FactError(f"{place} has n_layers = {shapes['n_layers']} but its layers add up to {total}")
+
+
+def _check_group(place: str, n_heads: int, group: Mapping) -> None:
+    kind = group.get("attention")
+    if kind not in LAYER_SHAPES:
+        raise FactError(f"{place} has a layer with attention = {kind!r}; it is one of {', '.join(LAYER_SHAPES)}")
+    _check_whole(f"{place}, {kind} layers", group,
+                 LAYER_SHAPES[kind] + (INDEXER_SHAPES if "n_index_heads" in group else ()))
+    if "n_kv_heads" in group and n_heads % group["n_kv_heads"]:
+        raise FactError(f"{place} has {n_heads} query heads for {group['n_kv_heads']} KV heads; query heads share KV "
+                        f"heads in equal groups, so the first must be a multiple of the second")
+
+
+def _check_whole(place: str, shapes: Mapping, names: tuple[str, ...]) -> None:
+    for name in names:
+        if name not in shapes:
+            raise FactError(f"{place} has no {name}; it needs {', '.join(names)}")
+        value, least = shapes[name], 0 if name in MAY_BE_ZERO else 1
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise FactError(f"{place} has {name} = {value!r}; it must be a whole number, {least} or more")
+
+
+def _shared_by_all(layers: list[Mapping]) -> dict:
+    """Shapes that every layer has with the same value: those may stand for the model."""
+    first, *rest = layers
+    return {name: value for name, value in first.items()
+            if name not in ("n", "attention") and all(group.get(name) == value for group in rest)}
+
+
+def _state_sums(place: str, shapes: Mapping) -> dict:
+    """Sums over the layers: what `attention.state_bytes` and `attention.state_attention_flops` take."""
+    sums = dict.fromkeys(("full_elements_per_token", "sliding_elements_per_token", "fixed_state_elements",
+                          "index_bytes_per_token", "full_attention_flops", "sliding_attention_flops",
+                          "fixed_attention_flops"), 0)
+    shards, windows = [], set()
+    for group in shapes["layers"]:
+        n, kind = group["n"], group["attention"]
+        if kind == "mla":
+            latent = group["kv_rank"], group["d_rope"]
+            sums["full_elements_per_token"] += n * attention.mla_elements(*latent)
+            sums["full_attention_flops"] += n * attention.mla_attention_flops(shapes["n_heads"], *latent)
+            shards.append(1)
+        elif kind == "linear":
+            state = group["n_state_heads"], group["d_key"], group["d_value"]
+            sums["fixed_state_elements"] += n * attention.linear_state_elements(*state)
+            sums["fixed_attention_flops"] += n * attention.linear_attention_flops(*state)
+            shards.append(group["n_state_heads"])
+        else:
+            sums[f"{kind}_elements_per_token"] += n * attention.kv_elements(group["n_kv_heads"], group["d_head"])
+            sums[f"{kind}_attention_flops"] += n * attention.attention_flops(shapes["n_heads"], group["d_head"])
+            shards.append(group["n_kv_heads"])
+            windows |= {group["window"]} if kind == "sliding" else set()
+        if "n_index_heads" in group:
+            sums["index_bytes_per_token"] += attention.indexer_bytes_per_token(
+                n, group["d_index"], group["index_bytes_per_element"], group["index_scale_bytes"])
+    if len(windows) > 1:
+        raise FactError(f"{place} has layers with different windows, {sorted(windows)}; give all sliding layers one window")
+    return {**sums, "window": windows.pop() if windows else 1, "kv_shards": min(shards)}

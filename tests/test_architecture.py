@@ -1,0 +1,86 @@
+"""Imports point one way, formula modules stand alone, and only the catalog opens files."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LIB = Path(__file__).parents[1] / "lib" / "llmcost"
+FORMULAS = {"units", "elementwise", "attention", "moe", "transformer", "serving", "precision", "notation", "formats"}
+MAY_IMPORT = {
+    "__init__": set(), "units": set(), "elementwise": set(), "notation": set(), "precision": set(), "formats": set(),
+    "attention": {"units", "elementwise"},
+    "moe": {"units", "elementwise"},
+    "transformer": {"units", "moe"},
+    "serving": {"units", "elementwise"},
+    "records": {"attention", "transformer"},
+    "catalog": {"notation", "precision", "records"},
+    "faces": {"attention", "moe", "transformer", "serving", "notation"},
+    "claims": {"catalog", "faces"},
+    "book": {"catalog", "claims", "faces", "formats", "notation", "precision"},
+}
+MAY_IMPORT_FROM_OUTSIDE = {"faces": {"sympy"}, "book": {"IPython", "ipywidgets", "matplotlib", "cycler", "numpy"}}
+STANDARD = set(sys.stdlib_module_names)
+
+
+def modules():
+    return sorted(LIB.rglob("*.py"))
+
+
+def owner(path: Path) -> str:
+    """The module that `path` belongs to: the package `book` counts as one."""
+    return path.relative_to(LIB).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> tuple[set[str], set[str]]:
+    """Modules of ours, and top-level packages of others, that the file names in an import."""
+    ours, others = set(), set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            up = node.level - (1 if owner(path) == path.stem or owner(path) == "__init__" else 2)
+            if up == 0 and path.parent != LIB and node.level == 1:
+                continue  # a neighbor inside the package
+            ours |= {node.module.split(".")[0]} if node.module else {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            others.add(node.module.split(".")[0])
+        elif isinstance(node, ast.Import):
+            others |= {alias.name.split(".")[0] for alias in node.names}
+    return ours - {owner(path)} if path.parent != LIB else ours, others
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(LIB)))
+def test_imports_point_one_way(path):
+    ours, others = imports(path)
+    if path.parent != LIB and path.parent.name == "book":
+        ours = {name for name in ours if (LIB / f"{name}.py").exists()}
+    assert ours <= MAY_IMPORT[owner(path)]
+    assert others - STANDARD <= MAY_IMPORT_FROM_OUTSIDE.get(owner(path), set())
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(LIB)))
+def test_only_the_catalog_opens_data(path):
+    text = path.read_text(encoding="utf-8")
+    if owner(path) not in ("catalog",):
+        assert "open(" not in text and "DATA" not in text.replace("data_block", "")
+
+
+def test_formulas_import_nothing_from_outside():
+    """They run wherever Python runs: no NumPy, no SymPy, no IPython is loaded by importing them."""
+    code = ("import sys\nfrom llmcost import attention, moe, transformer, serving, notation, formats\n"
+            "print([m for m in ('numpy', 'sympy', 'IPython', 'ipywidgets', 'matplotlib') if m in sys.modules])")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(LIB)))
+def test_public_functions_say_what_they_do(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_") and node.col_offset == 0:
+            assert ast.get_docstring(node), f"{node.name} has no docstring"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(LIB)))
+def test_modules_hold_one_subject(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 330

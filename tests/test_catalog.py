@@ -1,0 +1,130 @@
+"""The facts: complete, sourced, consistent, and refused when they are not."""
+
+import datetime
+from decimal import Decimal
+
+import pytest
+
+from llmcost import catalog, records
+from llmcost.catalog import ASSUMPTIONS, GPUS, MODELS, FactError, UnknownName
+from llmcost.notation import NOTATION
+
+GOOD = {"name": "Tiny", "kind": "config", "source": "jiang2023mistral", "where": "here", "date": datetime.date(2026, 11, 21),
+        "d_model": 64, "n_layers": 2, "n_heads": 8, "d_ff": 128, "vocab_size": 100, "tied_embeddings": False,
+        "layers": [{"attention": "full", "n": 2, "n_kv_heads": 4, "d_head": 8}]}
+
+
+def tiny(**changes) -> dict:
+    table = {**GOOD, **changes}
+    return {name: value for name, value in table.items() if value is not None}
+
+
+def build(**changes):
+    return catalog.model_from("models.toml", "tiny", tiny(**changes))
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=lambda model: model.key)
+def test_parameters_reproduce_the_published_count(model):
+    """Within the rounding of the printed digits."""
+    printed = model.published_params
+    scale = {"M": 10**6, "B": 10**9}[printed[-1]]
+    digits = Decimal(printed[:-1])
+    half = Decimal(1).scaleb(digits.as_tuple().exponent) / 2
+    assert abs(Decimal(model.n_params) / scale - digits) <= half, f"{model.n_params:,} against {printed}"
+
+
+def test_llama_70b_to_the_last_parameter():
+    assert MODELS["llama_3_1_70b"].n_params == 70_553_706_496
+
+
+@pytest.mark.parametrize("gpu", GPUS.values(), ids=lambda gpu: gpu.key)
+def test_accelerators_are_within_sane_bounds(gpu):
+    assert 50 < gpu.peak_flops_bf16 / gpu.memory_bandwidth < 1000, "the ridge point is off: a sparse peak?"
+    assert 0.9 < gpu.memory_bytes / gpu.memory_marketing_bytes < 1.08
+    assert gpu.computing_in("bf16").peak_flops == gpu.peak_flops_bf16
+
+
+@pytest.mark.parametrize("key", ASSUMPTIONS)
+def test_assumptions_stay_in_the_range_of_the_notation(key):
+    assert NOTATION[key].low <= ASSUMPTIONS[key].low <= ASSUMPTIONS[key].high <= NOTATION[key].high
+
+
+@pytest.mark.parametrize("changes, message", [
+    ({"source": None}, "has no source"),
+    ({"source": "nobody2020"}, "references.bib does not have"),
+    ({"where": ""}, "has no where"),
+    ({"kind": "rumour"}, "kind is one of"),
+    ({"date": "yesterday"}, "a date is written"),
+    ({"name": None}, "has no name"),
+    ({"d_model": None}, "has no d_model"),
+    ({"n_heads": 0}, "n_heads = 0"),
+    ({"n_heads": -8}, "n_heads = -8"),
+    ({"n_heads": 8.5}, "n_heads = 8.5"),
+    ({"n_heads": True}, "n_heads = True"),
+    ({"n_heads": 7}, "must be a multiple"),
+    ({"n_layers": 3}, "add up to 2"),
+    ({"layers": []}, "has no layers"),
+    ({"layers": [{"attention": "magic", "n": 2}]}, "it is one of full"),
+    ({"layers": [{"attention": "full", "n": 2, "n_kv_heads": 4}]}, "has no d_head"),
+    ({"layers": [{"attention": "sliding", "n": 2, "n_kv_heads": 4, "d_head": 8}]}, "has no window"),
+    ({"tied_embeddings": "yes"}, "must be true or false"),
+    ({"n_experts": 4}, "has no n_active_experts"),
+    ({"n_experts": 2, "n_active_experts": 3, "d_expert": 8, "n_shared_experts": 0, "n_dense_layers": 0}, "has 2"),
+], ids=str)
+def test_a_bad_model_is_refused_with_a_reason(changes, message):
+    with pytest.raises(FactError, match=message):
+        build(**changes)
+
+
+def test_a_good_model_is_taken():
+    model = build()
+    assert model.full_elements_per_token == 2 * 2 * 4 * 8
+    assert model.source_of("d_model").where == "here"
+    assert model.source_of("n_params") is None, "a computed fact has no source of its own"
+
+
+def test_a_leaf_may_name_its_own_source_but_not_hide_it():
+    leaf = {"value": 100, "kind": "paper", "where": "Table 1"}
+    assert build(vocab_size=leaf).source_of("vocab_size").where == "Table 1"
+    with pytest.raises(FactError, match="kind is one of"):
+        build(vocab_size={**leaf, "kind": "hearsay"})
+
+
+@pytest.mark.parametrize("changes, message", [({"memory_bytes": None}, "memory_bytes = None"),
+                                              ({"memory_bandwidth": 0}, "memory_bandwidth = 0"),
+                                              ({"peak_flops_bf16": -1}, "peak_flops_bf16 = -1")], ids=str)
+def test_a_bad_accelerator_is_refused(changes, message):
+    good = {"name": "G", "kind": "datasheet", "source": "jiang2023mistral", "where": "x", "date": datetime.date.today(),
+            "memory_bytes": 1e9, "memory_bandwidth": 1e12, "link_bandwidth_per_direction": 1e9, "power_w": 1,
+            "peak_flops_bf16": 1e12}
+    catalog.accelerator_from("accelerators.toml", "g", good)
+    with pytest.raises(FactError, match=message):
+        catalog.accelerator_from("accelerators.toml", "g", {k: v for k, v in {**good, **changes}.items() if v is not None})
+
+
+@pytest.mark.parametrize("changes, message", [({"why": None}, "has no why"), ({"value": 9}, "outside its own range")], ids=str)
+def test_a_bad_assumption_is_refused(changes, message):
+    good = {"value": 0.9, "low": 0.8, "high": 0.95, "why": "default", "kind": "assumed", "source": "jiang2023mistral",
+            "where": "x", "date": datetime.date.today()}
+    table = {k: v for k, v in {**good, **changes}.items() if v is not None}
+    with pytest.raises(FactError, match=message):
+        catalog.assumption_from("assumptions.toml", "memory_utilization", table)
+
+
+@pytest.mark.parametrize("name, nearest", [("llama-3.1-70b", "llama_3_1_70b"), ("Mistral", "mistral_7b"), ("deepseek", "deepseek_v3")])
+def test_an_unknown_model_is_answered_with_the_nearest(name, nearest):
+    with pytest.raises(UnknownName, match=f"nearest: .*{nearest}"):
+        MODELS[name]
+
+
+def test_an_unknown_gpu_is_answered_with_what_there_is():
+    with pytest.raises(UnknownName, match="h100_sxm"):
+        GPUS["H100"]
+    with pytest.raises(UnknownName, match="has no peak for 'fp3'"):
+        GPUS["h100_sxm"].computing_in("fp3")
+
+
+def test_age_of_a_fact():
+    source = records.Source("paper", "k", "w", datetime.date(2026, 1, 1))
+    assert not source.stale(datetime.date(2026, 6, 1))
+    assert source.stale(datetime.date(2026, 12, 1))

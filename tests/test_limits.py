@@ -1,0 +1,173 @@
+"""Limits where two formulas must coincide, and independent counts by brute force."""
+
+import itertools
+
+import numpy
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmcost import attention, moe, serving
+from llmcost.catalog import MODELS
+from llmcost.faces import at
+
+small = st.integers(1, 12)
+contexts = st.integers(1, 10_000_000)
+every_model = pytest.mark.parametrize("model", MODELS.values(), ids=lambda model: model.key)
+
+
+def state(model, context, kv=2, linear=4):
+    return at(attention.state_bytes, model, context=context, kv_bytes_per_element=kv, state_bytes_per_element=linear)
+
+
+@given(small, small, small)
+def test_kv_elements_are_counted(n_layers, n_kv_heads, d_head):
+    """Lay the cache of one token out as arrays and count what is there."""
+    keys = numpy.zeros((n_layers, n_kv_heads, d_head))
+    values = numpy.zeros_like(keys)
+    assert attention.kv_bytes_per_token(n_layers, n_kv_heads, d_head, 8) == keys.nbytes + values.nbytes
+
+
+@given(small, small)
+def test_gqa_with_all_heads_is_mha_and_with_one_is_mqa(n_heads, d_head):
+    assert attention.kv_elements(n_heads, d_head) == n_heads * attention.kv_elements(1, d_head)
+
+
+@given(st.integers(1, 32), st.integers(1, 8))
+def test_query_heads_share_kv_heads_in_equal_runs(n_kv_heads, group):
+    n_heads = n_kv_heads * group
+    readers = [attention.kv_head_of_query_head(j, n_heads, n_kv_heads) for j in range(n_heads)]
+    assert readers == [i for i in range(n_kv_heads) for _ in range(group)]
+
+
+@given(contexts, small, small, small)
+def test_window_as_wide_as_the_context_is_full_attention(context, n_layers, n_kv_heads, d_head):
+    full = attention.kv_cache_bytes(1, context, n_layers, n_kv_heads, d_head, 2)
+    assert attention.sliding_cache_bytes(context, context, n_layers, n_kv_heads, d_head, 2) == full
+
+
+@every_model
+def test_state_is_the_sum_of_its_layers(model):
+    """The one formula for a mix of layers equals the formulas of each kind, added up layer by layer."""
+    for context in (1, 1_000, 4_096, 4_097, 1_000_000):
+        total = 0
+        for group in model.layers:
+            for _ in range(group["n"]):
+                if group["attention"] == "mla":
+                    total += context * attention.mla_bytes_per_token(1, group["kv_rank"], group["d_rope"], 2)
+                elif group["attention"] == "linear":
+                    total += attention.linear_state_bytes(1, group["n_state_heads"], group["d_key"], group["d_value"], 4)
+                elif group["attention"] == "sliding":
+                    total += attention.sliding_cache_bytes(context, group["window"], 1, group["n_kv_heads"],
+                                                           group["d_head"], 2)
+                else:
+                    total += attention.kv_cache_bytes(1, context, 1, group["n_kv_heads"], group["d_head"], 2)
+        assert state(model, context) == total + context * model.index_bytes_per_token
+
+
+@every_model
+def test_state_never_shrinks_with_context(model):
+    sizes = [state(model, 2**power) for power in range(0, 24)]
+    assert sizes == sorted(sizes)
+
+
+@every_model
+def test_marginal_byte_of_a_long_context_is_the_growing_part(model):
+    context = 5_000_000
+    growth = at(serving.growing_bytes_per_token, model, kv_bytes_per_element=2)
+    assert state(model, context + 1) - state(model, context) == growth
+
+
+@given(st.integers(1, 40), st.integers(1, 40))
+def test_work_with_and_without_cache_is_counted(prompt, output):
+    """Walk through the steps of a reply and add up."""
+    passes = pairs = 0
+    for step in range(output):
+        length = prompt + step
+        passes += length
+        pairs += sum(position + 1 for position in range(length))
+    assert attention.tokens_processed_without_cache(prompt, output) == passes
+    assert attention.scores_without_cache(prompt, output) == pytest.approx(pairs, rel=1e-14)
+    fed = prompt + output - 1
+    assert attention.tokens_processed_with_cache(prompt, output) == fed
+    assert attention.scores_with_cache(prompt, output) == sum(range(1, fed + 1))
+
+
+@given(st.integers(1, 10**6))
+def test_one_new_token_needs_no_cache(prompt):
+    assert attention.tokens_processed_with_cache(prompt, 1) == attention.tokens_processed_without_cache(prompt, 1) == prompt
+    assert attention.scores_with_cache(prompt, 1) == pytest.approx(attention.scores_without_cache(prompt, 1), rel=1e-14)
+
+
+def test_absorbed_mla_scores_are_those_of_rebuilt_keys_and_values(rng):
+    """MLA computed on the latent itself equals attention over keys and values rebuilt for each head."""
+    n_heads, r, d_rope, d_nope, d_value, context = 3, 8, 4, 5, 6, 7
+    latent, rope = rng.normal(size=(context, r)), rng.normal(size=(context, d_rope))
+    up_key, up_value = rng.normal(size=(n_heads, r, d_nope)), rng.normal(size=(n_heads, r, d_value))
+    q_nope, q_rope = rng.normal(size=(n_heads, d_nope)), rng.normal(size=(n_heads, d_rope))
+
+    def softmax(x):
+        e = numpy.exp(x - x.max(-1, keepdims=True))
+        return e / e.sum(-1, keepdims=True)
+
+    keys, values = numpy.einsum("sr,hrd->hsd", latent, up_key), numpy.einsum("sr,hrd->hsd", latent, up_value)
+    rebuilt = numpy.einsum("hs,hsd->hd", softmax(numpy.einsum("hd,hsd->hs", q_nope, keys) + q_rope @ rope.T), values)
+    q_latent = numpy.einsum("hd,hrd->hr", q_nope, up_key)
+    absorbed_latent = softmax(q_latent @ latent.T + q_rope @ rope.T) @ latent
+    absorbed = numpy.einsum("hr,hrd->hd", absorbed_latent, up_value)
+    numpy.testing.assert_allclose(absorbed, rebuilt, rtol=1e-12)
+    multiply_adds = q_latent.size * context + q_rope.size * context + absorbed_latent.size * context
+    assert attention.mla_attention_flops(n_heads, r, d_rope) * context == 2 * multiply_adds
+    assert attention.mla_elements(r, d_rope) * context == latent.size + rope.size
+
+
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(1, 4))
+def test_expected_experts_are_enumerated(n_experts, n_active, batch):
+    """Average over every way that a small batch can choose its experts."""
+    n_active = min(n_active, n_experts)
+    choices = list(itertools.combinations(range(n_experts), n_active))
+    if len(choices) ** batch > 50_000:
+        return
+    sizes = [len(set().union(*drawn)) for drawn in itertools.product(choices, repeat=batch)]
+    assert moe.experts_touched(n_experts, n_active, batch) == pytest.approx(sum(sizes) / len(sizes))
+
+
+@every_model
+def test_a_large_batch_reads_every_weight_and_a_single_token_the_active_ones(model):
+    def read(batch):
+        return at(serving.weight_bytes_read, model, batch=batch, weight_bytes_per_param=2)
+
+    assert read(1) == pytest.approx(2 * model.n_active_params)
+    assert read(10**6) == pytest.approx(2 * model.n_params)
+
+
+@given(st.integers(1, 64), st.integers(1, 64))
+def test_tensor_parallelism_over_one_gpu_changes_nothing(kv_shards, n_gpus):
+    assert serving.state_share(1, kv_shards) == 1
+    assert serving.state_share(n_gpus, kv_shards) * n_gpus >= 1 - 1e-12
+    assert serving.state_share(kv_shards, kv_shards) == 1 / kv_shards
+
+
+@every_model
+def test_weights_and_cache_are_equal_at_the_crossover(model):
+    if model.full_elements_per_token == 0:
+        with pytest.raises(ZeroDivisionError):
+            at(serving.crossover_tokens, model, weight_bytes_per_param=2, kv_bytes_per_element=2)
+        return
+    tokens = at(serving.crossover_tokens, model, weight_bytes_per_param=2, kv_bytes_per_element=2)
+    growth = at(serving.growing_bytes_per_token, model, kv_bytes_per_element=2)
+    assert tokens * growth == pytest.approx(2 * model.n_params)
+
+
+def test_throughput_tends_to_its_ceiling_as_the_batch_grows():
+    """With a cache, tokens per second tend to bandwidth over the bytes of one sequence, or to the compute limit."""
+    model = MODELS["llama_3_1_70b"]
+    common = dict(weight_bytes_per_param=2, kv_bytes_per_element=2, state_bytes_per_element=4, n_gpus=4,
+                  memory_bandwidth=3.35e12, peak_flops=1e30, context=8192)
+    rate = at(serving.decode_tokens_per_second, model, batch=10**9, **common)
+    assert rate == pytest.approx(4 * 3.35e12 / state(model, 8192), rel=1e-3)
+
+
+def test_a_prefix_shared_by_all_is_stored_once_and_one_shared_by_none_for_each():
+    assert serving.shared_prefix_tokens(batch=50, context=1000, shared_tokens=1000) == 1000
+    assert serving.shared_prefix_tokens(batch=50, context=1000, shared_tokens=0) == 50_000

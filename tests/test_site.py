@@ -1,0 +1,248 @@
+"""The built site in a browser: quiet, self-contained, accessible, and every control alive and equal to Python."""
+
+import importlib
+import json
+import math
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from chrome import ARGUMENTS, build, chrome, pages, serving
+from playwright.sync_api import sync_playwright
+
+from llmcost import faces
+
+PAGES = pages()
+THEMES = ("light", "dark")
+WIDTHS = (1280, 390)
+
+# Sets one input as a reader does, waits for the repaint, and reads what the control then shows.
+READ = """async ([id, input, value]) => {
+  const figure = document.getElementById(id);
+  if (input) {
+    const element = figure.querySelector(input);
+    if (element.type === "radio") element.checked = true; else element.value = value;
+    for (const kind of ["input", "change"]) element.dispatchEvent(new Event(kind, {bubbles: true}));
+  }
+  for (let i = 0; i < 3; i++) await new Promise(requestAnimationFrame);
+  return {
+    values: [...figure.querySelectorAll("output[data-output]")].map(output => output.dataset.value),
+    texts: [...figure.querySelectorAll("output[data-output]")].map(output => output.textContent),
+    drawing: figure.querySelector(".explore-view").innerHTML,
+    python: figure.querySelector(".explore-python code")?.textContent,
+  };
+}"""
+
+
+@pytest.fixture(scope="module")
+def site():
+    build()
+    with serving() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=chrome(), args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser, site):
+    """Open a page; what goes wrong while it is open ends up in `page.complaints`."""
+    contexts = []
+
+    def visit(address: str, theme: str = "light", width: int = 1280, **options):
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.complaints = complaints = []
+        page.on("console", lambda message: message.type == "error" and complaints.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: complaints.append(f"script: {error}"))
+        page.on("requestfailed", lambda request: complaints.append(f"failed: {request.url}"))
+        page.on("response", lambda answer: answer.status >= 400 and complaints.append(f"{answer.status}: {answer.url}"))
+        page.on("request", lambda request: request.url.startswith((site, "data:", "blob:"))
+                or complaints.append(f"another host: {request.url}"))
+        page.goto(site + address, wait_until="networkidle")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("address", [*PAGES, "index.html", "search.html", "genindex.html"])
+def test_page_is_quiet_narrow_and_accessible(open_page, address, theme, width):
+    page = open_page(address, theme, width)
+    page.evaluate("document.fonts.ready")
+    assert page.evaluate("document.documentElement.dataset.theme") == theme
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, "the body scrolls sideways"
+    assert page.complaints == []
+    results = Axe().run(page, options={"preload": False}).response
+    assert [f"{found['id']}: {node['target']} {node['failureSummary']}" for found in results["violations"]
+            if found["impact"] in ("serious", "critical") for node in found["nodes"]] == []
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_page_reads_without_scripts(open_page, address):
+    page = open_page(address, java_script_enabled=False)
+    assert page.locator("article h1").count() == 1
+    assert page.locator('meta[name="description"]').count() == 1
+    assert page.locator(".explore input, .explore select, .question input").count() == 0, "a dead control"
+    for figure in page.locator("[data-explore]").all():
+        assert not specification(figure)["plot"] or figure.locator(".explore-view svg").count() == 1
+    assert page.complaints == []
+
+
+def specification(figure) -> dict:
+    return json.loads(figure.locator("script").text_content())
+
+
+def controls(page):
+    """The specification of each live control on the page."""
+    return [specification(figure) for figure in page.locator("[data-explore]").all()]
+
+
+def settings(spec):
+    """Each setting that is tried: (input, value, state that it should lead to), from the first state, one at a time."""
+    def state(**picks):
+        chosen = {choice["name"]: picks.get(choice["name"], choice["value"]) for choice in spec["choices"]}
+        known = dict(spec["fixed"])
+        for choice in spec["choices"]:
+            known |= next(option["facts"] for option in choice["options"] if option["key"] == chosen[choice["name"]])
+        known |= {slider["name"]: slider["value"] for slider in spec["sliders"]}
+        return known | {name: value for name, value in picks.items() if name not in chosen}
+
+    yield None, None, state()
+    for choice in spec["choices"]:
+        for option in [*choice["options"], {"key": choice["value"]}]:
+            input = f"#{spec['id']}-{choice['name']}" if choice["style"] == "select" else f'input[value="{option["key"]}"]'
+            yield input, option["key"], state(**{choice["name"]: option["key"]})
+    for slider in spec["sliders"]:
+        stops = slider["values"]
+        for index in (0, len(stops) // 2, len(stops) - 1, stops.index(slider["value"])):
+            yield f"#{spec['id']}-{slider['name']}", str(index), state(**{slider["name"]: stops[index]})
+
+
+def expected(output, state):
+    """The output's value in Python."""
+    formula = faces.formulas()[output["formula"]]
+    known = {**state, **output["with"]}
+    try:
+        return float(faces.at(formula, {name: known[name] for name in faces.leaves(formula)}))
+    except ZeroDivisionError:
+        return math.inf
+
+
+def in_python(line: str):
+    """What the line of Python under a control gives."""
+    names = {name: importlib.import_module(f"llmcost.{name}") for name in {f.__module__.rpartition(".")[2]
+                                                                         for f in faces.formulas().values()}}
+    if "MODELS" in line or "GPUS" in line:
+        from llmcost.catalog import GPUS, MODELS
+        names |= {"MODELS": MODELS, "GPUS": GPUS}
+    return float(eval(line, {"at": faces.at, **names}))
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_controls_equal_python(open_page, address):
+    page = open_page(address)
+    for spec in controls(page):
+        for input, value, state in settings(spec):
+            shown = page.evaluate(READ, [spec["id"], input, value])
+            for output, number, text in zip(spec["outputs"], shown["values"], shown["texts"], strict=True):
+                where = f"{spec['id']}: {output['label']} at {input} = {value}"
+                assert float(number) == pytest.approx(expected(output, state), rel=1e-9, nan_ok=True), where
+                assert text.strip(), where
+            if spec["outputs"]:
+                assert in_python(shown["python"]) == pytest.approx(float(shown["values"][0]), rel=1e-9), shown["python"]
+            assert not spec["plot"] or "<svg" in shown["drawing"]
+    assert page.complaints == []
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_every_slider_and_choice_does_something(open_page, address):
+    page = open_page(address)
+    for spec in controls(page):
+        for slider in spec["sliders"]:
+            input = page.locator(f"#{spec['id']}-{slider['name']}")
+            seen = []
+            for key in ("Home", "End"):  # by keyboard
+                input.press(key)
+                seen.append(page.evaluate(READ, [spec["id"], None, None]))
+            assert seen[0] != seen[1], f"{spec['id']}: the slider {slider['name']} is dead"
+        for choice in spec["choices"]:
+            seen = []
+            for input, value, _ in settings(spec | {"choices": [choice], "sliders": []}):
+                seen.append(json.dumps(page.evaluate(READ, [spec["id"], input, value])))
+            assert len(set(seen)) > 1, f"{spec['id']}: the choice {choice['name']} is dead"
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_address_sets_controls(open_page, address):
+    for spec in controls(open_page(address)):
+        sliders = {slider["name"]: slider["values"][-1] for slider in spec["sliders"]}
+        picks = sliders | {choice["name"]: choice["options"][-1]["key"] for choice in spec["choices"]}
+        query = "&".join(f"{name}={value}" for name, value in picks.items())
+        by_address = open_page(f"{address}#{spec['id']}?{query}&nothing=banana")
+        note = by_address.locator(f"#{spec['id']} .explore-note")
+        assert note.inner_text() == "Ignored from the address: nothing=banana"
+        shown = by_address.evaluate(READ, [spec["id"], None, None])
+        state = dict(spec["fixed"])
+        for choice in spec["choices"]:
+            state |= choice["options"][-1]["facts"]
+        for output, number in zip(spec["outputs"], shown["values"], strict=True):
+            assert float(number) == pytest.approx(expected(output, state | sliders), rel=1e-9, nan_ok=True)
+
+        name = next(iter(picks), "nothing")
+        garbage = open_page(f"{address}#{spec['id']}?{name}=banana&%00=1&=&&")
+        assert "banana" in garbage.locator(f"#{spec['id']} .explore-note").inner_text()
+        shown, first = garbage.evaluate(READ, [spec["id"], None, None]), next(settings(spec))[2]
+        assert [float(number) for number in shown["values"]] == pytest.approx(
+            [expected(output, first) for output in spec["outputs"]], rel=1e-9, nan_ok=True)
+        assert by_address.complaints == garbage.complaints == []
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_steppers_move(open_page, address):
+    page = open_page(address)
+    for stepper in page.locator("[data-steps]").all():
+        labels = [frame.get_attribute("data-label") for frame in stepper.locator(".frame").all()]
+        shown = stepper.locator(".frame.current")
+        assert shown.get_attribute("data-label") == labels[0]
+        stepper.get_by_role("button", name="Next").click()
+        assert shown.get_attribute("data-label") == labels[1]
+        stepper.get_by_role("button", name="Back").click()
+        assert shown.get_attribute("data-label") == labels[0]
+        stepper.get_by_role("slider").press("End")
+        assert shown.get_attribute("data-label") == labels[-1]
+        assert shown.is_visible() and stepper.locator(".frame:visible").count() == 1
+        name = stepper.get_attribute("id")
+        linked = open_page(f"{address}#{name}?step=1").locator(f"#{name} .frame.current")
+        assert linked.get_attribute("data-label") == labels[1]
+    assert page.complaints == []
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_questions_answer(open_page, address):
+    page = open_page(address)
+    for form in page.locator("[data-question]").all():
+        spec = specification(form)
+        verdict = form.locator(".question-verdict")
+
+        def say(answer):
+            form.get_by_role("textbox").fill(str(answer))
+            form.get_by_role("button").click()
+            return verdict.inner_text()
+
+        assert say("a lot").startswith("That is not a number I can read")
+        if spec["kind"] == "check":
+            assert say(spec["answer"]) == "Right."
+        for slip in spec["slips"]:
+            assert slip["text"] in say(slip["value"])
+        assert "x too large" in say(1000 * abs(spec["answer"]) + 1)
+        assert (form.locator("details").get_attribute("open") is not None) == (spec["kind"] == "predict")
+    assert page.complaints == []

@@ -22,9 +22,14 @@ REPAIRS = [
     # half a megabyte of script that draws the icons which the style sheet draws already
     (re.compile(r"\s*<!-- So that users can add custom icons -->|\s*<script[^>]*scripts/fontawesome\.js[^>]*></script>"),
      ""),
+    # the settings of a live kernel that no page starts
+    (re.compile(r'\s*<script type="text/x-thebe-config">.*?</script>\s*<script>kernelName = [^<]*</script>', re.DOTALL), ""),
     # a name that says something else than the button shows
     (re.compile(r'(<button[^>]*search-button[^>]*?) aria-label="Search"'), r"\1"),
     (re.compile(r'<summary aria-label="Toggle hidden content">'), "<summary>"),
+    # a list whose entries are no list items
+    (re.compile(r'<div role="list" class="citation-list">'), '<div class="citation-list">'),
+    (re.compile(r'(<div class="citation"[^>]*) role="doc-biblioentry"'), r"\1"),
     # a landmark for what stands outside of the main text
     (re.compile(r'class="bd-sidebar-primary bd-sidebar"(?! role)'),
      'class="bd-sidebar-primary bd-sidebar" role="complementary" aria-label="Book navigation"'),

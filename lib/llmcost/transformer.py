@@ -106,6 +106,19 @@ def parameters(model) -> dict[str, int]:
     }
 
 
+def prediction_module_params(model) -> int:
+    """Parameters of one multi-token-prediction module of `model`, which `parameters` leaves out.
+
+    One more mixture layer, a projection of two vectors to one, three norms, and its own embedding and LM head.
+    Source: DeepSeek-V3, section 2.2, with the copies that the weight files hold.
+    """
+    d, layer = model.d_model, model.layers[-1]
+    experts = (model.n_experts + model.n_shared_experts) * expert_params(d, model.d_expert)
+    router = router_params(d, model.n_experts) + model.router_bias * model.n_experts
+    return (_layer_attention_params(model, layer) + experts + router + 2 * d + 2 * d * d + 3 * d
+            + 2 * embedding_params(model.vocab_size, d))
+
+
 def _layer_attention_params(model, group: dict) -> int:
     """Attention parameters of one layer of `group`, by its kind."""
     d, shape = model.d_model, group

@@ -203,7 +203,7 @@
     if (!spec.python) return "";
     const extra = (spec.outputs && spec.outputs[0] && spec.outputs[0].with) || {};
     const options = chosenOptions(spec, now.picks);
-    const typed = new Set([...Object.keys(spec.fixed || {})]);
+    const typed = new Set(Object.keys(spec.fixed || {}));
     for (const { facts, python } of options)
       for (const name of Object.keys(facts || {})) python ? typed.delete(name) : typed.add(name);
     for (const name of [...slidersOf(spec).map((slider) => slider.name), ...Object.keys(extra)]) typed.add(name);
@@ -568,7 +568,7 @@
       return { body: head + segments.join("") + over + key.body, top, bottom: top + thickness };
     });
     const limitLine = hasLimit ? [
-      ...drawn.map(({ top, bottom }) => tag("path", { d: `M${px(toX(limit))} ${px(top - 6)}V${px(bottom + 6)}`, class: "limit" })),
+      ...drawn.map(({ top, bottom }) => tag("path", { d: `M${px(toX(limit))} ${px(top - 4)}V${px(bottom + 6)}`, class: "limit" })),
       tag("path", { d: `M${px(left + 1)} 3V19`, class: "limit" }), label(left + 12, 16, `${plot.limit.label}: ${show(limit)}`),
     ].join("") : "";
     const ticks = linearTicks(0, end, Math.max(2, Math.min(6, Math.floor(width / 90))), binary && plot.unit.startsWith("byte"));
@@ -694,16 +694,11 @@
   const ownsAddress = () => !document.body.hasAttribute("data-jp-theme-light");
   const arrivals = new Map(); // id of a control -> what to do with a query meant for it
 
-  function visit(only) {
+  function visit() {
     const [id, query] = location.hash.slice(1).split("?");
-    if (query === undefined || !arrivals.has(id) || (only && only !== id) || !ownsAddress()) return;
+    if (query === undefined || !arrivals.has(id) || !ownsAddress()) return;
     arrivals.get(id)(query);
     document.getElementById(id).scrollIntoView({ block: "start" });
-  }
-
-  function onArrival(id, action) {
-    arrivals.set(id, action);
-    visit(id);
   }
 
   const remember = (id, query) => {
@@ -736,7 +731,7 @@
   }
 
   function buildControls(spec, pick) {
-    const build = (make_) => (one) => ({ name: one.name, ...make_(`${spec.id}-${one.name}`, one, (value) => pick(one.name, value)) });
+    const build = (kind) => (one) => ({ name: one.name, ...kind(`${spec.id}-${one.name}`, one, (value) => pick(one.name, value)) });
     return [
       ...choicesOf(spec).map((choice) => build(choice.style === "radio" ? radioControl : selectControl)(choice)),
       ...slidersOf(spec).map(build(sliderControl)),
@@ -762,6 +757,7 @@
     const announce = announcer(figure);
     let picks = settle(spec, {});
     let width = 0;
+    let isTouched = false; // nothing is announced before the reader acts
 
     const controls = buildControls(spec, (name, value) => choose({ ...picks, [name]: value }));
     figure.querySelector(".explore-controls").replaceChildren(...controls.map(({ element }) => element), note);
@@ -775,7 +771,7 @@
         outputs.forEach((output, i) => { setText(output, read[i].text); output.dataset.value = read[i].value; });
         setText(code, pythonLine(spec, now));
         view.innerHTML = draw(spec, now, width || 640);
-        if (read.length) announce(`${spec.outputs[0].label}: ${read[0].text}`);
+        if (isTouched && read.length) announce(`${spec.outputs[0].label}: ${read[0].text}`);
       } catch (error) {
         for (const output of outputs) setText(output, "–"); // never a number that belongs to another state
         setText(code, "");
@@ -786,6 +782,7 @@
     const store = debounced(() => remember(spec.id, queryFromPicks(picks)), 300);
 
     function choose(next) {
+      isTouched = true;
       picks = settle(spec, next);
       showIgnored(note, []);
       repaint();
@@ -806,7 +803,7 @@
       width = view.clientWidth;
       repaint();
     }).observe(view);
-    onArrival(spec.id, (query) => {
+    arrivals.set(spec.id, (query) => {
       const { picks: found, ignored } = picksFromQuery(spec, query);
       picks = settle(spec, found);
       showIgnored(note, ignored);
@@ -858,7 +855,7 @@
     figure.querySelector(".explore-controls").replaceChildren(range.element, make("div", { class: "explore-actions" }, back, next, play), note);
     figure.querySelector(".frames").classList.add("stacked");
     show(0);
-    onArrival(figure.id, (query) => {
+    arrivals.set(figure.id, (query) => {
       const match = /^step=(\d+)$/.exec(query);
       const isStep = match && Number(match[1]) <= last;
       if (isStep) show(Number(match[1]));
@@ -913,7 +910,8 @@
 
   function begin() {
     mountAll(document);
-    window.addEventListener("hashchange", () => visit());
+    visit(); // once every control has its height
+    window.addEventListener("hashchange", visit);
     // JupyterLab adds outputs at any time.
     new MutationObserver((changes) => {
       for (const { addedNodes } of changes) for (const node of addedNodes) if (node instanceof HTMLElement) mountAll(node);

@@ -3,6 +3,7 @@
 import importlib
 import json
 import math
+import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -30,6 +31,13 @@ READ = """async ([id, input, value]) => {
     drawing: figure.querySelector(".explore-view").innerHTML,
     python: figure.querySelector(".explore-python code")?.textContent,
   };
+}"""
+
+# What a reader sees outside of code.
+PROSE = """() => {
+  const article = document.querySelector("article").cloneNode(true);
+  for (const code of article.querySelectorAll("pre, code, script")) code.remove();
+  return article.textContent;
 }"""
 
 
@@ -80,6 +88,7 @@ def test_page_is_quiet_narrow_and_accessible(open_page, address, theme, width):
     assert page.evaluate("document.documentElement.dataset.theme") == theme
     assert page.evaluate("document.documentElement.scrollWidth") <= width, "the body scrolls sideways"
     assert page.complaints == []
+    assert re.findall(r"\$\$|\\(?:begin|frac|text)\b|\{[a-z:]+\}`", page.evaluate(PROSE)) == [], "markup that was not set"
     results = Axe().run(page, options={"preload": False}).response
     assert [f"{found['id']}: {node['target']} {node['failureSummary']}" for found in results["violations"]
             if found["impact"] in ("serious", "critical") for node in found["nodes"]] == []

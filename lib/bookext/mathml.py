@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 ROWS = {"math", "mrow", "mstyle", "mtd", "msqrt"}
 SCRIPTED = {"msub", "msup", "msubsup", "munder", "mover", "munderover"}
+TALL = {"mfrac", "munder", "mover", "munderover", "mtable", "msqrt", "mroot"}
 UNDRAWN = {"menclose", "mglyph"}
 FUNCTION_APPLICATION = "\u2061"
 
@@ -34,6 +35,7 @@ def clean(katex: str) -> str:
             set_table(element)
         if element.tag in ROWS:
             space_functions(element)
+            calm_fences(element)
         if element.get("mathvariant", "normal") != "normal":
             style = element.attrib.pop("mathvariant")
             element.text = "".join(letter(character, style) for character in element.text or "")
@@ -83,6 +85,14 @@ def space_functions(row: ElementTree.Element) -> None:
     for index in reversed(range(1, len(row))):
         if is_function(row[index - 1]) and first(row[index]).tag != "mo":
             row.insert(index, ElementTree.Element("mspace", width="0.1667em"))
+
+
+def calm_fences(row: ElementTree.Element) -> None:
+    r"""Parentheses of \left and \right around a plain line of text keep the size of that line."""
+    if not any(element.tag in TALL for element in row.iter()):
+        for element in row:
+            if element.get("fence") == "true":
+                element.set("stretchy", "false")
 
 
 def is_function(element: ElementTree.Element) -> bool:

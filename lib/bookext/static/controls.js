@@ -338,7 +338,7 @@
   }
 
   const ticksOf = (axis, [low, high], room, binary) => axis.scale === "log"
-    ? logTicks(low, high, room, axis.unit === "token" || (binary && axis.unit.startsWith("byte")) ? 2 : 10)
+    ? logTicks(low, high, room, (axis.name && axis.unit === "token") || (binary && axis.unit.startsWith("byte")) ? 2 : 10)
     : linearTicks(low, high, room, binary && axis.unit.startsWith("byte"));
 
   const withoutZeros = (text) => text.replace(/(\.\d*?)0+(?!\d)/, "$1").replace(/\.(?!\d)/, "");

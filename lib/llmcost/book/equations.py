@@ -11,9 +11,9 @@ class Equation:
     def __init__(self, lines: list[tuple[str, str]]):
         self._lines = lines
 
-    def _repr_markdown_(self) -> str:
+    def _repr_latex_(self) -> str:
         rows = r" \\ ".join(rf"\text{{{label}}} &= {body}" for label, body in self._lines)
-        return f"$$\n\\begin{{aligned}}\n{rows}\n\\end{{aligned}}\n$$"
+        return rf"$$\begin{{aligned}} {rows} \end{{aligned}}$$"
 
     def __repr__(self) -> str:
         return "; ".join(f"{label} = {body}" for label, body in self._lines)

@@ -306,6 +306,6 @@ def steps(id: str, frames: Sequence[tuple[str, str]], caption: str) -> Markup:
     if not frames:
         raise ExploreError(f"{id}: a sequence needs at least one frame")
     inner = "".join(f'<div class="frame" data-frame="{i}" data-label="{escape(label)}">'
-                    f'<p class="frame-label">{escape(label)}</p>{markup}</div>' for i, (label, markup) in enumerate(frames))
+                    f'{markup}</div>' for i, (label, markup) in enumerate(frames))
     return Markup(f'<figure class="explore steps" id="{id}" data-steps><div class="explore-controls"></div>'
                   f'<div class="frames">{inner}</div><figcaption>{caption}</figcaption></figure>')

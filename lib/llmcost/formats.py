@@ -52,10 +52,10 @@ def format_value(value: float, unit: str, binary: bool = False) -> str:
     raise ValueError(f"no format for the unit {unit!r}; the units with a format are {known}")
 
 
-def _precise(value: float, digits: int = 3) -> Decimal:
-    """`value` rounded half up to `digits` significant digits, as JavaScript's toPrecision rounds."""
+def three_digits(value: float) -> Decimal:
+    """`value` rounded half up to three significant digits, as JavaScript's toPrecision rounds."""
     exact = Decimal(value)
-    step = Decimal(1).scaleb(exact.adjusted() - digits + 1)
+    step = Decimal(1).scaleb(exact.adjusted() - 2)
     return exact.quantize(step, rounding=ROUND_HALF_UP)
 
 
@@ -63,10 +63,10 @@ def _rounded(value: float) -> Decimal:
     """`value` to three significant digits; from a thousand on to the whole number."""
     if value == 0:
         return Decimal(0)
-    rounded = _precise(value)
+    rounded = three_digits(value)
     if rounded >= 1000:
-        return Decimal(value).quantize(Decimal(1), rounding=ROUND_HALF_UP)
-    return _precise(float(rounded))  # 9.996 rounds to 10.00: one digit too many
+        return Decimal(int(value + 0.5))
+    return three_digits(float(rounded))  # 9.996 rounds to 10.00: one digit too many
 
 
 def _digits(value: float) -> str:

@@ -10,7 +10,7 @@ from .figures import style
 from .prose import quoted, say
 from .questions import check, grade, predict
 from .recompute import recompute
-from .tables import (assumptions_table, claims_table, formulas_table, gpus_table, inline, models_table,
+from .tables import (assumptions_table, claims_list, formulas_table, gpus_table, inline, models_table,
                      notation_table, table)
 
 __all__ = [name for name in dir() if not name.startswith("_")]

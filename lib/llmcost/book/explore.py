@@ -151,8 +151,8 @@ class Explore(Markup):
     def __init__(self, spec: dict):
         self.spec = spec
         self.state = _first_state(spec)
-        self.values = [_evaluate(line["formula"], self.state, line["with"]) for line in spec["outputs"]]
         _check(spec, self.state)
+        self.values = [_evaluate(line["formula"], self.state, line["with"]) for line in spec["outputs"]]
         _remember(spec, self.state)
         super().__init__(self._figure())
 

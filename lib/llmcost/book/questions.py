@@ -1,9 +1,8 @@
 """Questions to the reader: commit to a number first, or check an exercise. Usual slips are recognized."""
 
 from collections.abc import Mapping
-from decimal import Decimal
 
-from ..formats import format_value
+from ..formats import format_value, three_digits
 from .explore import Markup
 from .frontend import data_block, escape
 
@@ -19,22 +18,21 @@ def grade(answer: float, right: float, slips: Mapping[str, float] = {}, within: 
     """
     if abs(answer - right) <= within * abs(right):
         return "Right."
-    size = _how_far(answer, right)
-    for slip, value in slips.items():
-        if abs(answer - value) <= within * abs(value):
-            return f"{size}: {slip}."
-    return f"{size}."
+    size = _how_far_off(answer, right)
+    slip = next((slip for slip, value in slips.items() if abs(answer - value) <= within * abs(value)), None)
+    return f"{size}: {slip}." if slip else f"{size}."
 
 
-def _how_far(answer: float, right: float) -> str:
-    if answer == 0 or right == 0 or (answer < 0) != (right < 0):
-        return "Not that"
-    ratio = answer / right
-    return f"{_three_digits(ratio)}x too large" if ratio > 1 else f"{_three_digits(1 / ratio)}x too small"
-
-
-def _three_digits(value: float) -> str:
-    return f"{Decimal(f'{value:.3g}').normalize():f}"
+def _how_far_off(answer: float, right: float) -> str:
+    """How far `answer` is from `right`; without a ratio where there is none (zero, or different signs)."""
+    direction = "too large" if answer > right else "too small"
+    ratio = answer / right if right else 0
+    if not 0 < max(ratio, 1 / ratio if ratio > 0 else 0) < float("inf"):
+        return direction.capitalize()
+    factor = format_value(three_digits(max(ratio, 1 / ratio)), "1")
+    if "." in factor:
+        factor = factor.rstrip("0").rstrip(".")
+    return f"Slightly {direction}" if factor == "1" else f"{factor}x {direction}"
 
 
 class Question(Markup):

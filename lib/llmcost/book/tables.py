@@ -105,20 +105,31 @@ def assumptions_table() -> Markup:
     return table(("What", "Value", "Range", "Why", "Source and place"), rows, "Assumptions", numbers=(1, 2))
 
 
-def claims_table(chapter: str) -> Markup:
-    """Statements of the source documents that `chapter` treats, with the verdict on each."""
-    rows = []
-    for claim in claims_module.load(chapter):
-        ours = ""
-        if claim.formula:
-            value = claims_module.evaluate(claim)
-            ours = f"{value:.4g} {claim.unit}".strip()
-        printed = f"{claim.printed} {claim.unit}".strip() if claim.printed else "–"
-        verdict = inline(f'<span class="verdict {claim.verdict}">{claim.verdict}</span>')
-        rows.append((claim.statement, f"{claim.source}, {claim.place}", printed, ours or "–", verdict,
-                     claim.right or claim.why))
-    return table(("The statement", "Where", "Printed", "Computed here", "Verdict", "What is right, and why"), rows,
-                 "Statements of the source documents", numbers=(2, 3))
+def claims_list(chapter: str) -> Markup:
+    """Statements of the source documents that `chapter` treats, each with its verdict.
+
+    Those that are not right stand open; those that need a condition, and those that hold, are folded.
+    """
+    found = claims_module.load(chapter)
+    groups = (("that are not right as they stand", ("wrong", "unsupported", "outdated", "definition")),
+              ("that are right under a condition, or roughly", ("depends", "coarse")), ("that hold", ("exact", "rounding")))
+    markup = ""
+    for title, verdicts in groups:
+        chosen = sorted((claim for claim in found if claim.verdict in verdicts), key=lambda claim: verdicts.index(claim.verdict))
+        is_open = " open" if verdicts[0] == "wrong" else ""
+        markup += (f'<details class="claims"{is_open}><summary>{len(chosen)} statements {title}</summary>'
+                   f"{''.join(map(_claim, chosen))}</details>")
+    return Markup(markup)
+
+
+def _claim(claim: claims_module.Claim) -> str:
+    digits = ""
+    if claim.formula:
+        ours = f"{claims_module.evaluate(claim):.4g} {claim.unit}".strip()
+        digits = f"Printed {claim.printed} {claim.unit}, computed {ours}. ".replace(" ,", ",")
+    return (f'<div class="claim"><p><span class="verdict {claim.verdict}">{claim.verdict}</span> {escape(claim.statement)} '
+            f'<span class="source">{escape(claim.source)}, {escape(claim.place)}</span></p>'
+            f"<p>{escape(digits + (claim.right or claim.why))}</p></div>")
 
 
 def _cite(source) -> Markup:

@@ -1,0 +1,143 @@
+"""What notebooks call: controls that work, questions that recognize slips, numbers that print with their unit."""
+
+import json
+import re
+
+import pytest
+import quickjs
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmcost import attention, faces, serving
+from llmcost.book import (bars, check, choose, choose_format, choose_model, curve, explore, grade, heads, output, plot, predict,
+                          say, slide, steps, table)
+from llmcost.book.explore import ExploreError
+from llmcost.book.frontend import static
+from llmcost.book.prose import Shown
+
+KV = dict(n_layers=80, n_kv_heads=8, d_head=128, kv_bytes_per_element=2)
+
+
+def control(**changes):
+    parts = dict(id="c", title="t", caption="c", outputs=[output(attention.kv_cache_bytes, "cache")],
+                 sliders=[slide("context", 1024, 8192, 4096)], batch=1, **KV)
+    return explore(**{**parts, **changes})
+
+
+def spec_in(markup: str) -> dict:
+    return json.loads(re.search(r'<script type="application/json">(.*?)</script>', markup, re.DOTALL)[1])
+
+
+def test_first_state_is_computed_in_python_and_printed():
+    shown = control()._repr_html_()
+    assert 'data-value="1342177280"' in shown and "1.34 GB" in shown
+
+
+def test_static_outputs_hold_no_code():
+    assert static()
+    assert "<script>" not in control()._repr_html_() and "<style" not in control()._repr_html_()
+
+
+def test_a_live_kernel_brings_the_front_end(monkeypatch):
+    monkeypatch.delenv("LLMCOST_STATIC")
+    shown = control()._repr_html_()
+    assert "<style>" in shown and "kv_cache_bytes:" in shown
+
+
+def test_a_slider_that_nothing_uses_is_refused():
+    with pytest.raises(ExploreError, match="would be dead"):
+        control(sliders=[slide("context", 1024, 8192, 4096), slide("n_gpus", 1, 8, 1, values=[1, 8])])
+
+
+def test_a_formula_without_its_parameters_is_refused():
+    with pytest.raises(ExploreError, match="kv_cache_bytes needs context"):
+        control(sliders=[])
+
+
+@pytest.mark.parametrize("part, message", [(lambda: slide("context", 1024, 8192, 5000), "not one of its stops"),
+                                           (lambda: choose_format("kv_bytes_per_element", ["bf16"], "fp8"), "starts at 'fp8'"),
+                                           (lambda: choose("x", "X", {"a": {}}, "b"), "starts at 'b'"),
+                                           (lambda: steps("s", [], "c"), "at least one frame")], ids=range(4))
+def test_a_part_that_could_not_start_is_refused(part, message):
+    with pytest.raises(ExploreError, match=message):
+        part()
+
+
+def test_the_page_carries_only_the_facts_it_uses():
+    shown = control(choices=[choose_model(["llama_3_1_8b", "llama_3_1_70b"], "llama_3_1_70b")])
+    facts = shown.spec["choices"][0]["options"][0]["facts"]
+    assert set(facts) <= set(faces.leaves(attention.kv_cache_bytes))
+
+
+def test_the_python_line_gives_the_first_output():
+    from llmcost.book.explore import python_line
+    from llmcost.catalog import GPUS, MODELS  # the names in the line
+    shown = explore("c", "t", "c", outputs=[output(serving.crossover_tokens, "tokens")],
+                    choices=[choose_model(["llama_3_1_8b", "llama_3_1_70b"], "llama_3_1_70b"),
+                             choose_format("kv_bytes_per_element", ["bf16", "fp8"], "fp8")], weight_bytes_per_param=2)
+    line = python_line(shown.spec)
+    assert eval(line, {"at": faces.at, "serving": serving, "MODELS": MODELS, "GPUS": GPUS}) == shown.values[0]
+
+
+def test_the_data_block_cannot_end_early():
+    shown = control(caption="</script><b>")._repr_html_()
+    assert spec_in(shown)["caption"] == "</script><b>"
+
+
+def test_drawings_name_what_they_evaluate():
+    drawn = control(drawing=plot("context", 1024, 8192, "bytes", [curve(attention.kv_cache_bytes, "cache")])).spec["plot"]
+    assert drawn["y"]["unit"] == "byte" and drawn["curves"][0]["formula"] == "kv_cache_bytes"
+    assert control(drawing=bars({"one": [curve(attention.kv_cache_bytes, "cache")]})).spec["plot"]["unit"] == "byte"
+    assert explore("h", "t", "c", [output(attention.kv_elements, "n")], sliders=[slide("n_kv_heads", 1, 8, 8, values=[1, 8])], drawing=heads(),
+                   n_heads=8, d_head=4).spec["plot"]["kind"] == "heads"
+
+
+SLIPS = {"query heads used where KV heads belong": 2_621_440}
+
+
+@pytest.mark.parametrize("answer, verdict", [
+    (327_680, "Right."), (328_000, "Right."), (2_621_440, "8x too large: query heads used where KV heads belong."),
+    (163_840, "2x too small."), (-5, "Too small."), (0, "Too small."), (327_680e6, "1,000,000x too large."),
+    (335_000, "1.02x too large."),
+])
+def test_grade(answer, verdict):
+    assert grade(answer, 327_680, SLIPS) == verdict
+
+
+@pytest.fixture(scope="module")
+def front_end():
+    from importlib.resources import files
+    context = quickjs.Context()
+    context.eval((files("bookext") / "static" / "controls.js").read_text(encoding="utf-8"))
+    return context
+
+
+@given(answer=st.floats(-1e12, -1e-6) | st.just(0.0) | st.floats(1e-6, 1e12), right=st.floats(1, 1e9))
+def test_the_page_says_the_same_as_python(front_end, answer, right):
+    question = {"answer": right, "within": 0.01, "slips": [{"value": 2 * right, "text": "twice"}]}
+    said = front_end.eval(f"llmcost.grade({json.dumps(answer)}, {json.dumps(question)})")
+    assert said == grade(answer, right, {"twice": 2 * right})
+
+
+def test_a_slip_that_cannot_be_told_from_the_answer_is_refused():
+    with pytest.raises(ValueError, match="cannot be told from the answer"):
+        check("q", "?", 100, "1", "", slips={"nearly": 101})
+
+
+def test_a_question_answers_in_the_notebook_too():
+    question = predict("q", "?", 327_680, "byte", "", slips=SLIPS)
+    assert question(327_680) == "Right."
+    assert "query heads" in question(2_621_440)
+
+
+def test_a_shown_number_computes_and_prints():
+    shown = say(671_088_640, "byte")
+    assert repr(shown) == "671 MB" and shown * 2 == 1_342_177_280 and isinstance(shown, Shown)
+    assert repr(say(671_088_640, "byte", binary=True)) == "640 MiB"
+    with pytest.raises(ValueError, match="no format for the unit 'parsec'"):
+        say(1, "parsec")
+
+
+def test_a_table_escapes_text_and_sets_numbers():
+    shown = table(("a", "b"), [("<b>", 1)], numbers=[1])._repr_html_()
+    assert "&lt;b&gt;" in shown and '<td class="number">1</td>' in shown

@@ -1,6 +1,7 @@
 """The facts: complete, sourced, consistent, and refused when they are not."""
 
 import datetime
+import statistics
 from decimal import Decimal
 
 import pytest
@@ -53,6 +54,21 @@ def test_accelerators_are_within_sane_bounds(gpu):
 @pytest.mark.parametrize("key", ASSUMPTIONS)
 def test_assumptions_stay_in_the_range_of_the_notation(key):
     assert NOTATION[key].low <= ASSUMPTIONS[key].low <= ASSUMPTIONS[key].high <= NOTATION[key].high
+
+
+def test_the_engine_s_overhead_is_taken_from_lines_that_do_not_judge_it():
+    rows = [row for row in catalog.read_csv("measurements/engine_startup.csv")
+            if row["split"] == "calibration" and row["quality"] == "A" and row["engine_version"] == "0.19.0"]
+    overheads = [(float(row["non_torch_gib"]) + float(row["activation_gib"])) * 2**30 for row in rows]
+    assert ASSUMPTIONS["overhead_bytes"].value == pytest.approx(statistics.median(overheads), rel=0.02)
+    assert ASSUMPTIONS["overhead_bytes"].low <= min(overheads) and max(overheads) <= ASSUMPTIONS["overhead_bytes"].high
+
+
+def test_every_measured_row_says_where_it_is_from():
+    for row in catalog.read_csv("measurements/engine_startup.csv"):
+        assert row["source"] and row["source_ref"] and row["url"].startswith("https://") and row["quality"] in "AB"
+        assert row["split"] in ("judged", "calibration")
+        datetime.date.fromisoformat(row["date"])
 
 
 @pytest.mark.parametrize("changes, message", [

@@ -65,7 +65,7 @@ def _rounded(value: float) -> Decimal:
         return Decimal(0)
     rounded = three_digits(value)
     if rounded >= 1000:
-        return Decimal(int(value + 0.5))
+        return Decimal(int(value) if value >= 2**52 else int(value + 0.5))  # no float above 2**52 has a fraction
     return three_digits(float(rounded))  # 9.996 rounds to 10.00: one digit too many
 
 

@@ -29,7 +29,7 @@ def _how_far_off(answer: float, right: float) -> str:
     ratio = answer / right if right else 0
     if not 0 < max(ratio, 1 / ratio if ratio > 0 else 0) < float("inf"):
         return direction.capitalize()
-    factor = format_value(three_digits(max(ratio, 1 / ratio)), "1")
+    factor = f"{three_digits(max(ratio, 1 / ratio)):,f}"
     if "." in factor:
         factor = factor.rstrip("0").rstrip(".")
     return f"Slightly {direction}" if factor == "1" else f"{factor}x {direction}"

@@ -50,9 +50,14 @@ class MarkdownTable:
 def notation_table() -> MarkdownTable:
     """Symbol, name, meaning, unit and range of each parameter of the formulas."""
     rows = [(f"${row.symbol}$", f"`{name}`", row.label, "" if row.unit == "1" else row.unit,
-             "from a formula" if name in faces.formulas() else f"{row.low:g} to {row.high:g}")
+             "from a formula" if name in faces.formulas() else f"{_end(row.low)} to {_end(row.high)}")
             for name, row in NOTATION.items()]
     return MarkdownTable(("Symbol", "Name in code", "Meaning", "Unit", "Range in practice"), rows)
+
+
+def _end(value: float) -> str:
+    """One end of a range: grouped up to a million, then as a power of ten."""
+    return f"{value:,.10g}" if abs(value) < 1e6 else f"{value:g}"
 
 
 def formulas_table() -> MarkdownTable:

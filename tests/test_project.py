@@ -24,6 +24,8 @@ PROMISES = {  # name that the notebook quotes -> how the README says it
     "n_lines": "| {} published lines",
     "worst_line": "| {} at worst",
     "assumed_overhead": "assuming {} on each GPU",
+    "n_itemized": "the {} of them that itemize it",
+    "n_calibration": "the median of {} lines of other models",
     "median_gap": "| {} at the median",
     "worst_gap": ", {} at worst",
 }

@@ -1,16 +1,13 @@
 """The built site in a browser: quiet, self-contained, accessible, and every control alive and equal to Python."""
 
-import importlib
 import json
-import math
 import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from chrome import ARGUMENTS, build, chrome, pages, serving
 from playwright.sync_api import sync_playwright
-
-from llmcost import faces
+from states import controls, expected, in_python, settings, specification
 
 PAGES = pages()
 THEMES = ("light", "dark")
@@ -112,57 +109,6 @@ def test_the_address_alone_leads_to_the_introduction(reader, site):
     page = reader.new_page()
     page.goto(site)
     page.wait_for_url(site + PAGES[0])
-
-
-def specification(figure) -> dict:
-    return json.loads(figure.locator("script").text_content())
-
-
-def controls(page):
-    """The specification of each live control on the page."""
-    return [specification(figure) for figure in page.locator("[data-explore]").all()]
-
-
-def settings(spec):
-    """Each setting that is tried: (input, value, state that it should lead to), from the first state, one at a time."""
-    def state(**picks):
-        chosen = {choice["name"]: picks.get(choice["name"], choice["value"]) for choice in spec["choices"]}
-        known = dict(spec["fixed"])
-        for choice in spec["choices"]:
-            known |= next(option["facts"] for option in choice["options"] if option["key"] == chosen[choice["name"]])
-        known |= {slider["name"]: slider["value"] for slider in spec["sliders"]}
-        return known | {name: value for name, value in picks.items() if name not in chosen}
-
-    yield None, None, state()
-    for choice in spec["choices"]:
-        for option in [*choice["options"], {"key": choice["value"]}]:
-            name = f"{spec['id']}-{choice['name']}"
-            radio = f'input[name="{name}"][value="{option["key"]}"]'
-            yield f"#{name}" if choice["style"] == "select" else radio, option["key"], state(**{choice["name"]: option["key"]})
-    for slider in spec["sliders"]:
-        stops = slider["values"]
-        for index in (0, len(stops) // 2, len(stops) - 1, stops.index(slider["value"])):
-            yield f"#{spec['id']}-{slider['name']}", str(index), state(**{slider["name"]: stops[index]})
-
-
-def expected(output, state):
-    """The output's value in Python."""
-    formula = faces.formulas()[output["formula"]]
-    known = {**state, **output["with"]}
-    try:
-        return float(faces.at(formula, {name: known[name] for name in faces.leaves(formula)}))
-    except ZeroDivisionError:
-        return math.inf
-
-
-def in_python(line: str):
-    """What the line of Python under a control gives."""
-    names = {name: importlib.import_module(f"llmcost.{name}") for name in {f.__module__.rpartition(".")[2]
-                                                                         for f in faces.formulas().values()}}
-    if "MODELS" in line or "GPUS" in line:
-        from llmcost.catalog import GPUS, MODELS
-        names |= {"MODELS": MODELS, "GPUS": GPUS}
-    return float(eval(line, {"at": faces.at, **names}))
 
 
 @pytest.mark.parametrize("address", PAGES)

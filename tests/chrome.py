@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
-from bookext.serve import server
+from bookext.serve import Quiet, server
 
 ROOT = Path(__file__).parents[1]
 SITE = ROOT / "_build" / "html"
@@ -49,9 +49,9 @@ def build() -> None:
 
 
 @contextmanager
-def serving(folder: Path = SITE):
+def serving(folder: Path = SITE, handler=Quiet):
     """The address at which the folder is served while this lasts."""
-    site = server(str(folder))
+    site = server(str(folder), handler=handler)
     threading.Thread(target=site.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{site.server_port}/"

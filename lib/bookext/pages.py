@@ -36,6 +36,8 @@ REPAIRS = [
 ]
 RETRIEVED = re.compile(r'<time class="retrieved" datetime="(\d{4}-\d\d-\d\d)">([^<]*)</time>')
 OLD_AFTER_DAYS = 180
+BLOCKING = re.compile(r'<script (src="[^"]*/(?:doctools|sphinx_highlight|clipboard\.min|copybutton|togglebutton|'
+                      r'sphinx-book-theme)\.js[^"]*">)')
 ICON_RULE = re.compile(r'(?:\.fa-[a-z0-9-]+:before,?)+\{content:"\\([0-9a-f]+)"\}')
 FONT_FACES = re.compile(r"@font-face\{[^}]*\}")
 
@@ -78,6 +80,8 @@ def repair(app, exception):
         before = after = page.read_text("utf-8")
         for found, instead in REPAIRS:
             after = found.sub(instead, after)
+        if "searchtools.js" not in after:  # which wants doctools.js at once
+            after = BLOCKING.sub(r"<script defer \1", after)
         if after != before:
             page.write_text(after, "utf-8")
     keep_used_icons(site)

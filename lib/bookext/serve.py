@@ -10,15 +10,14 @@ class Quiet(SimpleHTTPRequestHandler):
         pass
 
 
-def server(folder: str, port: int = 0) -> ThreadingHTTPServer:
+def server(folder: str, port: int = 0, handler: type[SimpleHTTPRequestHandler] = Quiet) -> ThreadingHTTPServer:
     """A server of a folder on 127.0.0.1, at this port or the first free one of the next hundred; 0 is any port.
 
     Raises OSError when all are taken.
     """
-    handler = functools.partial(Quiet, directory=folder)
     for candidate in range(port, port + 100):
         try:
-            return ThreadingHTTPServer(("127.0.0.1", candidate), handler)
+            return ThreadingHTTPServer(("127.0.0.1", candidate), functools.partial(handler, directory=folder))
         except OSError:
             continue
     raise OSError(f"ports {port} to {port + 99} are all taken: name another one, as in ./book serve 9000")

@@ -217,6 +217,18 @@ def score_matrix_bytes(context: Tokens, n_heads: Count, score_bytes_per_element:
     return real(context) * real(context) * n_heads * score_bytes_per_element
 
 
+def running_softmax_bytes(context: Tokens, n_heads: Count, d_head: Count,
+                          score_bytes_per_element: BytesPerElement) -> Bytes:
+    """Bytes that one layer keeps instead in prefill: for each query a maximum, a sum and an output vector.
+
+    The block of scores at work is left out: its size is fixed and stays on the chip. Source: Dao 2022.
+
+    >>> running_softmax_bytes(context=2048, n_heads=64, d_head=128, score_bytes_per_element=2)
+    34078720
+    """
+    return real(context) * n_heads * (d_head + 2) * score_bytes_per_element
+
+
 def attention_intensity(n_heads: Count, n_kv_heads: Count, kv_bytes_per_element: BytesPerElement) -> FlopPerByte:
     """FLOPs per byte of KV cache read in decode: the heads that share an entry do the reuse.
 

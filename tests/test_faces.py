@@ -32,6 +32,9 @@ def sample(names, rng, size=SAMPLES) -> dict[str, numpy.ndarray]:
         values["n_active_experts"] = numpy.minimum(values["n_active_experts"], values["n_experts"])
     if "n_expert_params" in values:  # experts are a part of the parameters
         values["n_expert_params"] = numpy.floor(values["n_params"] * rng.uniform(0, 0.98, size))
+    if "n_lookup_params" in values:
+        values["n_lookup_params"] = numpy.floor(values["n_params" if "n_params" in values else "n_active_params"]
+                                                * rng.uniform(0, 0.01, size))
     return values
 
 
@@ -155,4 +158,5 @@ def test_at_refuses_two_values_for_one_name():
 
 def test_at_follows_a_parameter_that_is_a_formula():
     assert faces.at(faces.formulas()["crossover_tokens"], n_params=10, weight_bytes_per_param=2,
-                    full_elements_per_token=1, kv_bytes_per_element=2, index_bytes_per_token=0) == 10
+                    full_elements_per_token=1, sparse_elements_per_token=0, kv_bytes_per_element=2,
+                    index_bytes_per_token=0) == 10

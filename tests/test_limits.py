@@ -137,8 +137,8 @@ def test_a_large_batch_reads_every_weight_and_a_single_token_the_active_ones(mod
     def read(batch):
         return at(serving.weight_bytes_read, model, batch=batch, weight_bytes_per_param=2)
 
-    assert read(1) == pytest.approx(2 * model.n_active_params)
-    assert read(10**6) == pytest.approx(2 * model.n_params)
+    assert read(1) == pytest.approx(2 * (model.n_active_params - model.n_lookup_params))
+    assert read(10**6) == pytest.approx(2 * (model.n_params - model.n_lookup_params))
 
 
 @given(st.integers(1, 64), st.integers(1, 64))
@@ -150,7 +150,7 @@ def test_tensor_parallelism_over_one_gpu_changes_nothing(kv_shards, n_gpus):
 
 @every_model
 def test_weights_and_cache_are_equal_at_the_crossover(model):
-    if model.full_elements_per_token == 0:
+    if model.full_elements_per_token + model.sparse_elements_per_token == 0:
         with pytest.raises(ZeroDivisionError):
             at(serving.crossover_tokens, model, weight_bytes_per_param=2, kv_bytes_per_element=2)
         return
@@ -166,6 +166,32 @@ def test_throughput_tends_to_its_ceiling_as_the_batch_grows():
                   memory_bandwidth=3.35e12, peak_flops=1e30, context=8192)
     rate = at(serving.decode_tokens_per_second, model, batch=10**9, **common)
     assert rate == pytest.approx(4 * 3.35e12 / state(model, 8192), rel=1e-3)
+
+
+def test_sparse_attention_that_selects_everything_reads_as_full_attention_and_its_index():
+    model = MODELS["deepseek_v3_2"]
+    reading = dict(context=1000, kv_bytes_per_element=2, state_bytes_per_element=4)
+    index = 1000 * model.index_bytes_per_token
+    assert at(attention.state_read_bytes, model, **reading) == state(model, 1000)
+    full = at(attention.state_read_bytes, MODELS["deepseek_v3"], **reading)
+    assert at(attention.state_read_bytes, model, **reading) == full + index
+
+
+def test_sparse_attention_stores_everything_but_reads_what_it_selects():
+    model = MODELS["deepseek_v3_2"]
+    reading = dict(kv_bytes_per_element=2, state_bytes_per_element=4)
+    once, twice = (at(attention.state_read_bytes, model, context=c, **reading) for c in (100_000, 200_000))
+    assert twice - once == 100_000 * model.index_bytes_per_token
+    assert state(model, 200_000) == 2 * state(model, 100_000)
+
+
+@every_model
+def test_caches_outweigh_weights_from_the_crossover_on(model):
+    load = dict(context=8192, n_gpus=8, weight_bytes_per_param=2, kv_bytes_per_element=2, state_bytes_per_element=4)
+    sequences = at(serving.crossover_sequences, model, **load)
+    caches = at(serving.batch_state_bytes_per_gpu, model, batch=sequences, **{k: v for k, v in load.items()
+                                                                               if k != "weight_bytes_per_param"})
+    assert caches == pytest.approx(at(serving.weight_bytes_per_gpu, model, n_gpus=8, weight_bytes_per_param=2))
 
 
 def test_a_prefix_shared_by_all_is_stored_once_and_one_shared_by_none_for_each():

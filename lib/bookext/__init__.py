@@ -2,7 +2,7 @@
 
 | module | subject |
 |---|---|
-| mathematics | LaTeX to MathML at build; the font it is set in |
+| mathematics, mathml | LaTeX to MathML at build, in the dialect that browsers draw; the font it is set in |
 | controls | the front end of the live controls, and their first drawing |
 | pages | what the theme and the default extensions add, cleaned up |
 | hosting | no page asks another host for anything |

@@ -5,6 +5,7 @@ The drawing is made by the same code that draws in the browser, run in QuickJS.
 
 import functools
 import html
+import json
 import re
 import shutil
 from pathlib import Path
@@ -18,6 +19,7 @@ LIVE = re.compile(r"\bdata-(explore|steps|question)\b")
 FIGURE = re.compile(r'<figure\b[^>]*\bdata-explore\b.*?</figure>', re.DOTALL)
 SPEC = re.compile(r'<script type="application/json">(.*?)</script>', re.DOTALL)
 EMPTY_VIEW = '<div class="explore-view"></div>'
+EMPTY_CONTROLS = '<div class="explore-controls"></div>'
 DRAWN_WIDTH = 640
 
 
@@ -57,7 +59,7 @@ def front_end():
 
 
 def draw(figure: str) -> str:
-    """The HTML of a control with its first drawing in it.
+    """The HTML of a control with its first drawing in it, and the number of its inputs, which get their room before they come.
 
     Raises ValueError when it has no readable specification, or the front end cannot draw it.
     """
@@ -67,9 +69,12 @@ def draw(figure: str) -> str:
     if not spec:
         raise ValueError('it has no <script type="application/json">')
     try:
-        drawing = front_end()(spec.group(1))
+        drawing = front_end()(spec[1])
+        given = json.loads(spec[1])
     except quickjs.JSException as error:
         raise ValueError(str(error).strip()) from error
+    inputs = len(given.get("choices", [])) + len(given.get("sliders", []))
+    figure = figure.replace(EMPTY_CONTROLS, EMPTY_CONTROLS.replace("><", f' style="--inputs: {inputs}"><'), 1)
     return figure.replace(EMPTY_VIEW, EMPTY_VIEW.replace("><", f">{drawing}<"), 1)
 
 

@@ -15,7 +15,7 @@ from docutils import nodes
 from . import fonts
 
 THEME = Path(pydata_sphinx_theme.__file__).parent / "theme" / "pydata_sphinx_theme" / "static"
-UNUSED_SCRIPTS = ("sphinx-thebe", "THEBE_JS_URL", "thebe_selector", "mathjax", "require.js", "design-tabs")
+UNUSED_SCRIPTS = ("sphinx-thebe", "THEBE_JS_URL", "thebe_selector", "mathjax", "require.js")
 
 # (what the theme writes, what the page gets instead)
 REPAIRS = [

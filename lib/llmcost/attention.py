@@ -123,41 +123,48 @@ def linear_state_bytes(n_layers: Count, n_state_heads: Count, d_key: Count, d_va
     return n_layers * linear_state_elements(n_state_heads, d_key, d_value) * state_bytes_per_element
 
 
-def state_bytes(context: Tokens, full_elements_per_token: Count, window: Tokens,
+def state_bytes(context: Tokens, full_elements_per_token: Count, sparse_elements_per_token: Count, window: Tokens,
                 sliding_elements_per_token: Count, fixed_state_elements: Count,
                 index_bytes_per_token: BytesPerToken, kv_bytes_per_element: BytesPerElement,
                 state_bytes_per_element: BytesPerElement) -> Bytes:
     """Bytes that one sequence of `context` tokens keeps in memory, for a model with any mix of layers.
 
     The element counts are sums over the model's layers; a kind of layer that the model
-    does not have counts 0. A model without a window may pass any `window`.
+    does not have counts 0. Sparse attention stores every entry, and an index key besides.
+    A model without a window may pass any `window`.
 
-    >>> state_bytes(context=4096, full_elements_per_token=163_840, window=1, sliding_elements_per_token=0,
-    ...             fixed_state_elements=0, index_bytes_per_token=0, kv_bytes_per_element=2,
-    ...             state_bytes_per_element=4)
+    >>> state_bytes(context=4096, full_elements_per_token=163_840, sparse_elements_per_token=0, window=1,
+    ...             sliding_elements_per_token=0, fixed_state_elements=0, index_bytes_per_token=0,
+    ...             kv_bytes_per_element=2, state_bytes_per_element=4)
     1342177280
     """
     context = real(context)
-    entries = context * full_elements_per_token + minimum(context, window) * sliding_elements_per_token
-    return (entries * kv_bytes_per_element + fixed_state_elements * state_bytes_per_element
-            + context * index_bytes_per_token)
+    entries = (context * (full_elements_per_token + sparse_elements_per_token)
+               + minimum(context, window) * sliding_elements_per_token)
+    return (entries * kv_bytes_per_element + context * index_bytes_per_token
+            + fixed_state_elements * state_bytes_per_element)
 
 
-def state_read_bytes(context: Tokens, full_elements_per_token: Count, window: Tokens,
-                     sliding_elements_per_token: Count, fixed_state_elements: Count,
+def state_read_bytes(context: Tokens, full_elements_per_token: Count, sparse_elements_per_token: Count,
+                     index_top_k: Tokens, window: Tokens, sliding_elements_per_token: Count,
+                     fixed_state_elements: Count, index_bytes_per_token: BytesPerToken,
                      kv_bytes_per_element: BytesPerElement,
                      state_bytes_per_element: BytesPerElement) -> Bytes:
     """Bytes of state that attention reads to produce one token, each entry once.
 
-    A linear state is read and written back, hence the factor 2 there. Sparse selection would
-    read less than this; it is not in here.
+    Sparse attention reads every index key and the `index_top_k` entries that it selects.
+    A linear state is read and written back, hence the factor 2 there.
 
-    >>> state_read_bytes(1000, 10, 1, 0, 0, 2, 4)
-    20000
+    >>> state_read_bytes(context=1000, full_elements_per_token=0, sparse_elements_per_token=10, index_top_k=100,
+    ...                  window=1, sliding_elements_per_token=0, fixed_state_elements=0, index_bytes_per_token=3,
+    ...                  kv_bytes_per_element=2, state_bytes_per_element=4)
+    5000
     """
     context = real(context)
-    entries = context * full_elements_per_token + minimum(context, window) * sliding_elements_per_token
-    return entries * kv_bytes_per_element + 2 * fixed_state_elements * state_bytes_per_element
+    entries = (context * full_elements_per_token + minimum(context, index_top_k) * sparse_elements_per_token
+               + minimum(context, window) * sliding_elements_per_token)
+    return (entries * kv_bytes_per_element + context * index_bytes_per_token
+            + 2 * fixed_state_elements * state_bytes_per_element)
 
 
 # --- work -----------------------------------------------------------------------------------
@@ -185,6 +192,17 @@ def mla_attention_flops(n_heads: Count, kv_rank: Count, d_rope: Count) -> Flop:
     return 2 * n_heads * (2 * kv_rank + d_rope)
 
 
+def indexer_flops(n_index_heads: Count, d_index: Count) -> Flop:
+    """FLOPs that the indexer of one layer spends on one cached token: a dot product and a weighted sum per head.
+
+    Source: DeepSeek-V3.2, section on DeepSeek Sparse Attention.
+
+    >>> indexer_flops(n_index_heads=64, d_index=128)
+    16512
+    """
+    return 2 * n_index_heads * (d_index + 1)
+
+
 def linear_attention_flops(n_state_heads: Count, d_key: Count, d_value: Count) -> Flop:
     """FLOPs of one linear-attention layer for one token: decay, add the outer product, read.
 
@@ -194,18 +212,20 @@ def linear_attention_flops(n_state_heads: Count, d_key: Count, d_value: Count) -
     return 5 * linear_state_elements(n_state_heads, d_key, d_value)
 
 
-def state_attention_flops(context: Tokens, full_attention_flops: Flop, window: Tokens,
-                          sliding_attention_flops: Flop, fixed_attention_flops: Flop) -> Flop:
+def state_attention_flops(context: Tokens, full_attention_flops: Flop, sparse_attention_flops: Flop,
+                          index_top_k: Tokens, window: Tokens, sliding_attention_flops: Flop,
+                          fixed_attention_flops: Flop) -> Flop:
     """FLOPs that one new token spends attending to its own context, all layers of a model together.
 
-    The arguments after `context` are sums over the model's layers, like those of `state_bytes`.
+    The arguments are sums over the model's layers, like those of `state_read_bytes`.
 
-    >>> state_attention_flops(4096, full_attention_flops=2_621_440, window=1, sliding_attention_flops=0,
-    ...                       fixed_attention_flops=0)
+    >>> state_attention_flops(4096, full_attention_flops=2_621_440, sparse_attention_flops=0, index_top_k=1,
+    ...                       window=1, sliding_attention_flops=0, fixed_attention_flops=0)
     10737418240
     """
     context = real(context)
-    return context * full_attention_flops + minimum(context, window) * sliding_attention_flops + fixed_attention_flops
+    return (context * full_attention_flops + minimum(context, index_top_k) * sparse_attention_flops
+            + minimum(context, window) * sliding_attention_flops + fixed_attention_flops)
 
 
 def score_matrix_bytes(context: Tokens, n_heads: Count, score_bytes_per_element: BytesPerElement) -> Bytes:

@@ -38,6 +38,7 @@ class Claim:
     printed, unit : the digits as printed and their unit, "" for a statement without digits
     formula, given : "module.name" and its arguments; `model` and `gpu` name catalog records
     against : arguments that differ in a second evaluation; ours is then the ratio of the two
+    over : a second formula with the same arguments; ours is then the ratio of the two
     right : the right statement, where the source's is not
     """
 
@@ -53,27 +54,36 @@ class Claim:
     formula: str = ""
     given: Mapping | None = None
     against: Mapping | None = None
+    over: str = ""
     right: str = ""
 
 
 def evaluate(claim: Claim) -> float:
     """The value that the library gives for `claim`, in the claim's own unit."""
-    value = _value(claim, claim.given or {})
+    given = dict(claim.given or {})
+    value = _value(claim, claim.formula, given)
     if claim.against is not None:
-        value /= _value(claim, {**(claim.given or {}), **claim.against})
+        value /= _value(claim, claim.formula, {**given, **claim.against})
+    if claim.over:
+        value /= _value(claim, claim.over, given)
     return value / SCALES[claim.unit]
 
 
-def _value(claim: Claim, given: Mapping) -> float:
-    module, _, name = claim.formula.partition(".")
-    formula = faces.formulas().get(name)
-    if formula is None or not formula.__module__.endswith(f".{module}"):
-        raise ClaimError(f"claim {claim.id} names the formula {claim.formula!r}, which the library does not have")
-    given = dict(given)
-    records = [catalog.MODELS[given.pop("model")]] if "model" in given else []
-    if "gpu" in given:
-        records.append(catalog.GPUS[given.pop("gpu")])
-    return float(faces.at(formula, *records, **given))
+def _value(claim: Claim, formula: str, given: Mapping) -> float:
+    function = _function(claim, formula)
+    records = [names[given[kind]] for kind, names in (("model", catalog.MODELS), ("gpu", catalog.GPUS)) if kind in given]
+    known = {name for other in filter(None, (claim.formula, claim.over)) for name in faces.leaves(_function(claim, other))}
+    if unused := sorted(set(given) - known - {"model", "gpu"}):
+        raise ClaimError(f"claim {claim.id} gives {', '.join(unused)}, which its formula has no use for")
+    return float(faces.at(function, *records, **{name: given[name] for name in faces.leaves(function) if name in given}))
+
+
+def _function(claim: Claim, formula: str):
+    module, _, name = formula.partition(".")
+    function = faces.formulas().get(name)
+    if function is None or not function.__module__.endswith(f".{module}"):
+        raise ClaimError(f"claim {claim.id} names the formula {formula!r}, which the library does not have")
+    return function
 
 
 def verdict(printed: str, ours: float) -> str:

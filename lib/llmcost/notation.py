@@ -61,6 +61,7 @@ NOTATION: dict[str, Quantity] = {
     # parameters and precisions
     "n_params": _("P", "1", "parameters", 1e6, 2e12),
     "n_active_params": _("P_a", "1", "parameters a token passes through", 1e6, 2e12),
+    "n_lookup_params": _("P_l", "1", "parameters that are looked up, not multiplied", 0, 5e9, "linear"),
     "n_expert_params": _("P_e", "1", "parameters in routed experts", 0, 2e12, "linear"),
     "weight_bytes_per_param": _("b_w", "byte/parameter", "bytes per weight", 0.25, 4, whole=False),
     "kv_bytes_per_element": _("b", "byte/element", "bytes per KV element", 0.25, 4, whole=False),
@@ -71,10 +72,13 @@ NOTATION: dict[str, Quantity] = {
     "index_scale_bytes": _("c_i", "byte", "bytes of the index key's scale", 0, 8, "linear", False),
     # the state of a conversation, by how it grows
     "full_elements_per_token": _("e_f", "1", "cached elements per token that stay", 0, 1e7, "linear"),
+    "sparse_elements_per_token": _("e_s", "1", "cached elements per token of which few are read", 0, 1e7, "linear"),
     "sliding_elements_per_token": _("e_w", "1", "cached elements per token in the window", 0, 1e7, "linear"),
     "fixed_state_elements": _("e_0", "1", "state elements that never grow", 0, 1e9, "linear"),
     "index_bytes_per_token": _("c", "byte/token", "bytes of index keys per token", 0, 1e5, "linear", False),
     "full_attention_flops": _("f_f", "flop", "attention FLOPs per cached token", 0, 1e8, "linear"),
+    "sparse_attention_flops": _("f_s", "flop", "attention FLOPs per selected token", 0, 1e8, "linear"),
+    "index_top_k": _("k_i", "token", "tokens that sparse attention selects", 1, 65_536),
     "sliding_attention_flops": _("f_w", "flop", "attention FLOPs per token in the window", 0, 1e8, "linear"),
     "fixed_attention_flops": _("f_0", "flop", "attention FLOPs that never grow", 0, 1e9, "linear"),
     "kv_shards": _("n_{tp}", "1", "ways the cache splits over GPUs", 1, 256),

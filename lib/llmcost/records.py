@@ -82,7 +82,8 @@ class Model(Record):
         parameters = transformer.parameters(cls(key, name, facts, sources))
         total, routed = sum(parameters.values()), parameters["routed experts"]
         idle = routed // facts["n_experts"] * (facts["n_experts"] - facts["n_active_experts"])
-        facts |= {"n_params": total, "n_expert_params": routed, "n_active_params": total - idle}
+        lookups = 0 if facts["tied_embeddings"] else parameters["embedding"]
+        facts |= {"n_params": total, "n_expert_params": routed, "n_active_params": total - idle, "n_lookup_params": lookups}
         return cls(key, name, facts, sources)
 
     @property
@@ -167,16 +168,17 @@ def _shared_by_all(layers: list[Mapping]) -> dict:
 
 def _state_sums(place: str, shapes: Mapping) -> dict:
     """Sums over the layers: what `attention.state_bytes` and `attention.state_attention_flops` take."""
-    sums = dict.fromkeys(("full_elements_per_token", "sliding_elements_per_token", "fixed_state_elements",
-                          "index_bytes_per_token", "full_attention_flops", "sliding_attention_flops",
-                          "fixed_attention_flops"), 0)
-    shards, windows = [], set()
+    sums = dict.fromkeys(("full_elements_per_token", "sparse_elements_per_token", "sliding_elements_per_token",
+                          "fixed_state_elements", "index_bytes_per_token", "full_attention_flops",
+                          "sparse_attention_flops", "sliding_attention_flops", "fixed_attention_flops"), 0)
+    shards, windows, selections = [], set(), set()
     for group in shapes["layers"]:
         n, kind = group["n"], group["attention"]
         if kind == "mla":
             latent = group["kv_rank"], group["d_rope"]
-            sums["full_elements_per_token"] += n * attention.mla_elements(*latent)
-            sums["full_attention_flops"] += n * attention.mla_attention_flops(shapes["n_heads"], *latent)
+            reads = "sparse" if "n_index_heads" in group else "full"
+            sums[f"{reads}_elements_per_token"] += n * attention.mla_elements(*latent)
+            sums[f"{reads}_attention_flops"] += n * attention.mla_attention_flops(shapes["n_heads"], *latent)
             shards.append(1)
         elif kind == "linear":
             state = group["n_state_heads"], group["d_key"], group["d_value"]
@@ -191,6 +193,10 @@ def _state_sums(place: str, shapes: Mapping) -> dict:
         if "n_index_heads" in group:
             sums["index_bytes_per_token"] += attention.indexer_bytes_per_token(
                 n, group["d_index"], group["index_bytes_per_element"], group["index_scale_bytes"])
-    if len(windows) > 1:
-        raise FactError(f"{place} has layers with different windows, {sorted(windows)}; give all sliding layers one window")
-    return {**sums, "window": windows.pop() if windows else 1, "kv_shards": min(shards)}
+            sums["full_attention_flops"] += n * attention.indexer_flops(group["n_index_heads"], group["d_index"])
+            selections.add(group["index_top_k"])
+    for what, found in (("windows", windows), ("index_top_k", selections)):
+        if len(found) > 1:
+            raise FactError(f"{place} has layers with different {what}, {sorted(found)}; give all of them one")
+    return {**sums, "window": windows.pop() if windows else 1, "index_top_k": selections.pop() if selections else 1,
+            "kv_shards": min(shards)}

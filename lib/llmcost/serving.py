@@ -37,8 +37,8 @@ def kv_room_bytes(memory_bytes: Bytes, memory_utilization: Fraction, overhead_by
 def held_back_bytes(memory_bytes: Bytes, memory_utilization: Fraction, overhead_bytes: Bytes) -> Bytes:
     """Bytes of each GPU that neither weights nor caches get: the engine's own, and the share it leaves free.
 
-    >>> held_back_bytes(memory_bytes=80e9, memory_utilization=0.9, overhead_bytes=2e9)
-    10000000000.0
+    >>> held_back_bytes(memory_bytes=80e9, memory_utilization=0.75, overhead_bytes=2e9)
+    22000000000.0
     """
     return memory_bytes * (1 - memory_utilization) + overhead_bytes
 
@@ -79,14 +79,16 @@ def sequences_that_fit(kv_room_bytes: Bytes, state_bytes_per_gpu: Bytes) -> Sequ
     return floor(positive_part(kv_room_bytes) / state_bytes_per_gpu)
 
 
-def growing_bytes_per_token(full_elements_per_token: Count, kv_bytes_per_element: BytesPerElement,
+def growing_bytes_per_token(full_elements_per_token: Count, sparse_elements_per_token: Count,
+                            kv_bytes_per_element: BytesPerElement,
                             index_bytes_per_token: BytesPerToken) -> BytesPerToken:
     """Bytes that one more token adds to a long conversation, past every window.
 
-    >>> growing_bytes_per_token(full_elements_per_token=163_840, kv_bytes_per_element=2, index_bytes_per_token=0)
+    >>> growing_bytes_per_token(full_elements_per_token=163_840, sparse_elements_per_token=0, kv_bytes_per_element=2,
+    ...                         index_bytes_per_token=0)
     327680
     """
-    return full_elements_per_token * kv_bytes_per_element + index_bytes_per_token
+    return (full_elements_per_token + sparse_elements_per_token) * kv_bytes_per_element + index_bytes_per_token
 
 
 def tokens_that_fit(kv_room_bytes: Bytes, growing_bytes_per_token: BytesPerToken, state_share: Fraction,
@@ -123,16 +125,18 @@ def shared_prefix_tokens(batch: Sequences, context: Tokens, shared_tokens: Token
 
 # --- one decode step -------------------------------------------------------------------------
 
-def weight_bytes_read(n_params: Count, n_expert_params: Count, n_experts: Count, experts_touched: Count,
-                      weight_bytes_per_param: BytesPerParam) -> Bytes:
+def weight_bytes_read(n_params: Count, n_lookup_params: Count, n_expert_params: Count, n_experts: Count,
+                      experts_touched: Count, weight_bytes_per_param: BytesPerParam) -> Bytes:
     """Bytes of weights that one decode step reads: all of a dense model, of a mixture the touched experts.
 
-    The embedding table counts as read, though a step looks up only a few of its rows.
+    An embedding table that is not also the LM head is looked up row by row; it is left out.
 
-    >>> weight_bytes_read(n_params=100, n_expert_params=80, n_experts=8, experts_touched=2, weight_bytes_per_param=2)
+    >>> weight_bytes_read(n_params=110, n_lookup_params=10, n_expert_params=80, n_experts=8, experts_touched=2,
+    ...                   weight_bytes_per_param=2)
     80.0
     """
-    return (n_params - n_expert_params * (1 - experts_touched / n_experts)) * weight_bytes_per_param
+    untouched = 1 - experts_touched / n_experts
+    return (n_params - n_lookup_params - n_expert_params * untouched) * weight_bytes_per_param
 
 
 def batch_state_read_bytes(batch: Sequences, state_read_bytes: Bytes) -> Bytes:
@@ -174,13 +178,22 @@ def crossover_tokens(weight_bytes: Bytes, growing_bytes_per_token: BytesPerToken
     return weight_bytes / growing_bytes_per_token
 
 
-def decode_flops(batch: Sequences, n_active_params: Count, state_attention_flops: Flop) -> Flop:
-    """FLOPs of one decode step: 2 for each parameter in use, and attention over the cached tokens.
+def crossover_sequences(weight_bytes_per_gpu: Bytes, state_bytes_per_gpu: Bytes) -> Sequences:
+    """Sequences whose state takes as many bytes on each GPU as the weights there.
 
-    >>> decode_flops(batch=2, n_active_params=100, state_attention_flops=40)
+    >>> crossover_sequences(weight_bytes_per_gpu=16e9, state_bytes_per_gpu=1e9)
+    16.0
+    """
+    return weight_bytes_per_gpu / state_bytes_per_gpu
+
+
+def decode_flops(batch: Sequences, n_active_params: Count, n_lookup_params: Count, state_attention_flops: Flop) -> Flop:
+    """FLOPs of one decode step: 2 for each parameter that is multiplied, and attention over the cached tokens.
+
+    >>> decode_flops(batch=2, n_active_params=110, n_lookup_params=10, state_attention_flops=40)
     480
     """
-    return real(batch) * (2 * n_active_params + state_attention_flops)
+    return real(batch) * (2 * (n_active_params - n_lookup_params) + state_attention_flops)
 
 
 def decode_intensity(decode_flops: Flop, decode_read_bytes: Bytes) -> FlopPerByte:

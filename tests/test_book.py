@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 import quickjs
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from llmcost import attention, faces, serving
 from llmcost.book import (bars, check, choose, choose_format, choose_model, curve, explore, grade, heads, output, plot, predict,
                           say, slide, steps, table)
-from llmcost.book.explore import ExploreError
+from llmcost.book.parts import ExploreError
 from llmcost.book.frontend import static
 from llmcost.book.prose import Shown
 
@@ -47,6 +49,31 @@ def test_a_live_kernel_brings_the_front_end(monkeypatch):
 def test_a_slider_that_nothing_uses_is_refused():
     with pytest.raises(ExploreError, match="would be dead"):
         control(sliders=[slide("context", 1024, 8192, 4096), slide("n_gpus", 1, 8, 1, values=[1, 8])])
+    with pytest.raises(ExploreError, match="would be dead"):
+        control(outputs=[output(attention.kv_cache_bytes, "cache", context=4096)])
+
+
+def test_a_fixed_value_that_nothing_uses_is_refused():
+    with pytest.raises(ExploreError, match="no formula here uses n_gpsu"):
+        control(n_gpsu=3)
+
+
+def test_parts_can_serve_two_controls():
+    models = choose_model(["llama_3_1_8b", "llama_3_1_70b"], "llama_3_1_70b")
+    control(choices=[models])
+    explore("c", "t", "c", [output(serving.crossover_tokens)], choices=[models], weight_bytes_per_param=2, kv_bytes_per_element=2)
+
+
+def test_a_name_that_could_break_out_of_the_page_is_refused():
+    with pytest.raises(ValueError, match="cannot name a control"):
+        control(id='a"><img>')
+
+
+def test_the_front_end_needs_no_sphinx():
+    """A reader's kernel has the library and no more."""
+    code = ("import sys\nfor name in ('sphinx', 'docutils', 'quickjs', 'ziamath', 'jupyter_book'): sys.modules[name] = None\n"
+            "from llmcost.book.frontend import _inline_front_end\nprint(len(_inline_front_end()) > 10_000)")
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "True"
 
 
 def test_a_formula_without_its_parameters_is_refused():
@@ -79,9 +106,18 @@ def test_the_python_line_gives_the_first_output():
     assert eval(line, {"at": faces.at, "serving": serving, "MODELS": MODELS, "GPUS": GPUS}) == shown.values[0]
 
 
+def test_a_choice_that_overrides_a_record_is_written_out():
+    from llmcost.book.explore import python_line
+    shown = explore("c", "t", "c", [output(attention.kv_elements)], choices=[
+        choose_model(["llama_3_1_8b", "llama_3_1_70b"], "llama_3_1_8b"),
+        choose("heads", "Heads", {"MHA": {"n_kv_heads": 32}, "MQA": {"n_kv_heads": 1}}, "MHA")])
+    assert shown.values == [8192]
+    assert python_line(shown.spec) == 'at(attention.kv_elements, MODELS["llama_3_1_8b"], n_kv_heads=32)'
+
+
 def test_the_data_block_cannot_end_early():
-    shown = control(caption="</script><b>")._repr_html_()
-    assert spec_in(shown)["caption"] == "</script><b>"
+    shown = control(caption="</script><!-- <script><b>")._repr_html_()
+    assert spec_in(shown)["caption"] == "</script><!-- <script><b>"
 
 
 def test_drawings_name_what_they_evaluate():

@@ -1,13 +1,15 @@
 """The facts: complete, sourced, consistent, and refused when they are not."""
 
 import datetime
+import re
 import statistics
 from decimal import Decimal
 
 import pytest
 
-from llmcost import catalog, records, transformer
-from llmcost.catalog import ASSUMPTIONS, GPUS, MODELS, FactError, UnknownName
+from llmcost import attention, catalog, transformer
+from llmcost.catalog import ASSUMPTIONS, BYTES, GPUS, MODELS, FactError, UnknownName
+from llmcost.faces import at
 from llmcost.notation import NOTATION
 
 GOOD = {"name": "Tiny", "kind": "config", "source": "jiang2023mistral", "where": "here", "date": datetime.date(2026, 11, 21),
@@ -28,7 +30,9 @@ def build(**changes):
 def test_parameters_reproduce_the_published_count(model):
     """Within the rounding of the printed digits; a module that the publisher counts in and we do not is added."""
     printed = model.published_params
-    n_params = model.n_params + model.facts.get("published_prediction_modules", 0) * transformer.prediction_module_params(model)
+    n_params = model.n_params
+    if "published_prediction_modules" in model.facts:
+        n_params += model.published_prediction_modules * transformer.prediction_module_params(model)
     scale = {"M": 10**6, "B": 10**9}[printed[-1]]
     digits = Decimal(printed[:-1])
     half = Decimal(1).scaleb(digits.as_tuple().exponent) / 2
@@ -76,7 +80,7 @@ def test_every_measured_row_says_where_it_is_from():
     ({"source": "nobody2020"}, "references.bib does not have"),
     ({"where": ""}, "has no where"),
     ({"kind": "rumour"}, "kind is one of"),
-    ({"date": "yesterday"}, "a date is written"),
+    ({"date": "yesterday"}, "a date is a past day"),
     ({"name": None}, "has no name"),
     ({"d_model": None}, "has no d_model"),
     ({"n_heads": 0}, "n_heads = 0"),
@@ -91,6 +95,14 @@ def test_every_measured_row_says_where_it_is_from():
     ({"layers": [{"attention": "sliding", "n": 2, "n_kv_heads": 4, "d_head": 8}]}, "has no window"),
     ({"tied_embeddings": "yes"}, "must be true or false"),
     ({"n_experts": 4}, "has no n_active_experts"),
+    ({"attention_bais": True}, "attention_bais, which no model has"),
+    ({"attention_bias": "yes"}, "attention_bias = 'yes'"),
+    ({"router_bias": 7}, "router_bias = 7"),
+    ({"layers": "all"}, "has no layers"),
+    ({"layers": [{"attention": ["full"], "n": 2}]}, "it is one of full"),
+    ({"date": datetime.date(2062, 1, 1)}, "a date is a past day"),
+    ({"date": datetime.datetime(2026, 1, 1)}, "a date is a past day"),
+    ({"n_experts": 4, "n_active_experts": 2, "d_expert": 8, "n_shared_experts": 0, "n_dense_layers": 5}, "5 dense layers among 2"),
     ({"n_experts": 2, "n_active_experts": 3, "d_expert": 8, "n_shared_experts": 0, "n_dense_layers": 0}, "has 2"),
 ], ids=str)
 def test_a_bad_model_is_refused_with_a_reason(changes, message):
@@ -114,6 +126,9 @@ def test_a_leaf_may_name_its_own_source_but_not_hide_it():
 
 @pytest.mark.parametrize("changes, message", [({"memory_bytes": None}, "memory_bytes = None"),
                                               ({"memory_bandwidth": 0}, "memory_bandwidth = 0"),
+                                              ({"memory_bandwidth": float("nan")}, "memory_bandwidth = nan"),
+                                              ({"memory_bytes": float("inf")}, "memory_bytes = inf"),
+                                              ({"power_w": True}, "power_w = True"),
                                               ({"peak_flops_bf16": -1}, "peak_flops_bf16 = -1")], ids=str)
 def test_a_bad_accelerator_is_refused(changes, message):
     good = {"name": "G", "kind": "datasheet", "source": "jiang2023mistral", "where": "x", "date": datetime.date.today(),
@@ -124,7 +139,8 @@ def test_a_bad_accelerator_is_refused(changes, message):
         catalog.accelerator_from("accelerators.toml", "g", {k: v for k, v in {**good, **changes}.items() if v is not None})
 
 
-@pytest.mark.parametrize("changes, message", [({"why": None}, "has no why"), ({"value": 9}, "outside its own range")], ids=str)
+@pytest.mark.parametrize("changes, message", [({"why": None}, "has no why"), ({"value": 9}, "outside its own range"),
+                                              ({"value": "much"}, "must have numbers")], ids=str)
 def test_a_bad_assumption_is_refused(changes, message):
     good = {"value": 0.9, "low": 0.8, "high": 0.95, "why": "default", "kind": "assumed", "source": "jiang2023mistral",
             "where": "x", "date": datetime.date.today()}
@@ -146,7 +162,30 @@ def test_an_unknown_gpu_is_answered_with_what_there_is():
         GPUS["h100_sxm"].computing_in("fp3")
 
 
-def test_age_of_a_fact():
-    source = records.Source("paper", "k", "w", datetime.date(2026, 1, 1))
-    assert not source.stale(datetime.date(2026, 6, 1))
-    assert source.stale(datetime.date(2026, 12, 1))
+def test_a_record_cannot_be_changed():
+    with pytest.raises(TypeError):
+        MODELS["llama_3_1_8b"].facts["n_layers"] = 1
+    with pytest.raises(AttributeError):
+        MODELS["llama_3_1_8b"].name = "other"
+
+
+def test_a_formula_for_full_attention_refuses_a_model_with_a_window():
+    with pytest.raises(TypeError, match="kv_cache_bytes needs n_kv_heads, d_head"):
+        at(attention.kv_cache_bytes, MODELS["mistral_7b"], batch=1, context=131_072, kv_bytes_per_element=2)
+
+
+@pytest.mark.parametrize("key", [key for key in GPUS if "peak_flops_fp8" in GPUS[key].facts])
+def test_eight_bits_compute_twice_as_fast_as_sixteen(key):
+    """Dense against dense: a peak with sparsity would give four."""
+    assert GPUS[key].peak_flops_fp8 / GPUS[key].peak_flops_bf16 == pytest.approx(2, rel=0.03)
+
+
+@pytest.mark.parametrize("name, bits", [(name, int(re.search(r"\d+", name)[0])) for name in BYTES])
+def test_a_format_has_the_bits_in_its_name(name, bits):
+    assert BYTES[name] * 8 == bits
+
+
+@pytest.mark.parametrize("key, kv_bytes", [("llama_2_7b", 524_288), ("llama_3_1_8b", 131_072), ("llama_3_1_70b", 327_680),
+                                           ("llama_3_1_405b", 516_096), ("deepseek_v3", 70_272), ("qwen2_5_7b", 57_344)])
+def test_bytes_per_token_as_published_in_configurations(key, kv_bytes):
+    assert MODELS[key].full_elements_per_token * 2 == kv_bytes

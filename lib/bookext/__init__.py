@@ -11,10 +11,10 @@
 | refresh, serve | `python -m bookext.refresh`, `python -m bookext.serve`: stored outputs, the site on this computer |
 """
 
-from . import controls, dependencies, hosting, mathematics, pages
-
 
 def setup(app):
+    from . import controls, dependencies, hosting, mathematics, pages  # a reader's kernel has no Sphinx, but reads static/
+
     for subject in (mathematics, controls, pages, hosting, dependencies):
         subject.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

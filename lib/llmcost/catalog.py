@@ -8,6 +8,7 @@
 import csv
 import datetime
 import difflib
+import math
 import os
 import re
 import tomllib
@@ -70,8 +71,8 @@ def _source(place: str, table: Mapping, default: Source | None = None) -> Source
                         f"source (a key in data/references.bib), where (the place in the source) and date")
     if parts["kind"] not in KINDS:
         raise FactError(f"{place} has kind {parts['kind']!r}; a kind is one of {', '.join(KINDS)}")
-    if not isinstance(parts["date"], datetime.date):
-        raise FactError(f"{place} has date {parts['date']!r}; a date is written 2026-11-21, without quotes")
+    if type(parts["date"]) is not datetime.date or parts["date"] > datetime.date.today():
+        raise FactError(f"{place} has date {parts['date']!r}; a date is a past day, written 2026-11-21, without quotes")
     if parts["source"] not in _reference_keys():
         raise FactError(f"{place} has source {parts['source']!r}, which data/references.bib does not have")
     return Source(**parts)
@@ -121,9 +122,13 @@ def accelerator_from(file: str, key: str, table: Mapping) -> Accelerator:
     name, values, sources = read_record(file, key, table)
     numbers = [fact for fact in values if fact.startswith("peak_")] or ["peak_flops_bf16"]
     for fact in (*_ACCELERATOR_FACTS, *numbers):
-        if not isinstance(values.get(fact), (int, float)) or values[fact] <= 0:
+        if not _is_number(values.get(fact)) or values[fact] <= 0:
             raise FactError(f"data/{file}, [{key}] has {fact} = {values.get(fact)!r}; it must be a positive number")
     return Accelerator(key, name, values, sources)
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 @dataclass(frozen=True)
@@ -143,6 +148,8 @@ def assumption_from(file: str, key: str, table: Mapping) -> Assumption:
     place = f"data/{file}, [{key}]"
     if missing := [part for part in ("value", "low", "high", "why") if part not in table]:
         raise FactError(f"{place} has no {', '.join(missing)}; an assumption states value, low, high and why")
+    if not all(_is_number(table[part]) for part in ("value", "low", "high")):
+        raise FactError(f"{place} must have numbers for value, low and high")
     if not table["low"] <= table["value"] <= table["high"]:
         raise FactError(f"{place} has value {table['value']} outside its own range {table['low']} to {table['high']}")
     if key not in NOTATION:

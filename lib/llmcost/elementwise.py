@@ -1,4 +1,4 @@
-"""Maximum, minimum, rounding and choice for whatever a formula is called with.
+"""Maximum, minimum and rounding for whatever a formula is called with.
 
 Python's `max` and `if` fail on symbols and on arrays; these do not.
 A number, a NumPy array, a Pint quantity and a SymPy expression each get their own
@@ -70,19 +70,6 @@ def floor(x):
     return math.floor(x)
 
 
-def where(condition, a, b):
-    """`a` where `condition` holds, else `b`.
-
-    >>> where(1 < 2, "yes", "no")
-    'yes'
-    """
-    if sympy := _library("sympy", "Basic", condition, a, b):
-        return sympy.Piecewise((a, condition), (b, True))
-    if numpy := _library("numpy", "ndarray", condition, a, b):
-        return numpy.where(condition, a, b)
-    return a if condition else b
-
-
 def positive_part(x):
     """`x` where it is positive, else 0, in the unit of `x`.
 
@@ -93,11 +80,12 @@ def positive_part(x):
 
 
 def real(x):
-    """`x` as float64 where it is an integer array, which would overflow silently; else `x`.
+    """`x` as float64 where it is a NumPy integer, which would overflow silently; else `x`.
 
     >>> real(3)
     3
     """
-    if numpy := _library("numpy", "ndarray", x):
-        return numpy.asarray(x, dtype=numpy.float64)
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(x, (numpy.ndarray, numpy.generic)):
+        return numpy.asarray(x, dtype=numpy.float64)[()]
     return x

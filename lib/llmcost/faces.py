@@ -74,7 +74,7 @@ def at(formula: Callable, *records, **given):
     entry, or a mapping from names to values); the formula of that name, followed in the same way.
 
     Raises `TypeError` that names what is missing, what was given but is not used, or the two records
-    that disagree about one name.
+    that disagree about one name; `ZeroDivisionError` that names the formula that has no value there.
 
     >>> at(attention.kv_bytes_per_token, {"n_layers": 80, "n_kv_heads": 8, "d_head": 128}, kv_bytes_per_element=2)
     327680
@@ -88,11 +88,11 @@ def at(formula: Callable, *records, **given):
             return given[name]
         holders = [record for record in records if name in _facts(record)]
         if holders:
-            values = {repr(_facts(record)[name]): record for record in holders}
-            if len(values) > 1:
-                told = " and ".join(f"{_name(record)} says {value}" for value, record in values.items())
+            first = _facts(holders[0])[name]
+            if any(_facts(record)[name] != first for record in holders):
+                told = " and ".join(f"{_name(record)} says {_facts(record)[name]}" for record in holders)
                 raise TypeError(f"{name} has two values: {told}; pass {name}=… to choose one")
-            return _facts(holders[0])[name]
+            return first
         if name in formulas():
             return call(formulas()[name])
         missing.append(name)
@@ -100,7 +100,13 @@ def at(formula: Callable, *records, **given):
 
     def call(function: Callable):
         values = {name: value_of(name) for name in parameters(function)}
-        return None if missing else function(**values)
+        if missing:
+            return None
+        try:
+            return function(**values)
+        except ZeroDivisionError:
+            told = ", ".join(f"{name} = {value}" for name, value in values.items())
+            raise ZeroDivisionError(f"{function.__name__} has no value here: it divides by zero at {told}") from None
 
     result = call(formula)
     if missing:
@@ -115,7 +121,10 @@ def at(formula: Callable, *records, **given):
 
 
 def _facts(record) -> Mapping:
-    return record if isinstance(record, Mapping) else record.facts
+    facts = record if isinstance(record, Mapping) else getattr(record, "facts", None)
+    if facts is None:
+        raise TypeError(f"at takes records and values by name, as in n_layers=80; it was given {record!r}")
+    return facts
 
 
 def _name(record) -> str:

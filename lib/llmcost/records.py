@@ -3,11 +3,11 @@
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from . import attention, transformer
 
 KINDS = ("datasheet", "paper", "config", "measured", "price_list", "assumed")
-STALE_AFTER = datetime.timedelta(days=180)
 
 
 class FactError(ValueError):
@@ -30,24 +30,22 @@ class Source:
     where: str
     date: datetime.date
 
-    def age(self, today: datetime.date) -> datetime.timedelta:
-        return today - self.date
 
-    def stale(self, today: datetime.date) -> bool:
-        return self.age(today) > STALE_AFTER
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Record:
     """A named set of facts. `facts` maps parameter names to values; each is an attribute too.
 
-    `sources` gives the source of each fact that is not computed.
+    `sources` gives the source of each fact that is not computed. Neither can be changed.
     """
 
     key: str
     name: str
     facts: Mapping
     sources: Mapping = field(repr=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "facts", MappingProxyType(dict(self.facts)))
+        object.__setattr__(self, "sources", MappingProxyType(dict(self.sources)))
 
     def __getattr__(self, name):
         facts = object.__getattribute__(self, "facts")
@@ -63,9 +61,10 @@ class Record:
 class Model(Record):
     """A decoder: its shapes, and what is computed from them.
 
-    `facts` holds the flat shapes, the parameter counts, and the sums over layers that
-    `attention.state_bytes` and `attention.state_attention_flops` take. A dense model is a mixture
-    whose layers are all dense.
+    `facts` holds the shapes, the parameter counts, and the sums over layers that `attention.state_bytes`
+    and its kin take. A dense model is a mixture whose layers are all dense. `n_kv_heads` and `d_head`
+    are facts of the model only where every layer caches them for every token; elsewhere they stand
+    in `layers`, so that a formula for full attention cannot take them.
     """
 
     @classmethod
@@ -73,23 +72,19 @@ class Model(Record):
         """A model from its shapes, the rest computed.
 
         Raises `FactError`, beginning with `place`, for a shape that is missing, not a whole number in
-        range, or in contradiction with another.
+        range, unknown, or in contradiction with another.
         """
         check_shapes(place, shapes)
-        dense = {"attention_bias": False, "router_bias": False, "d_ff": 0, "d_expert": 0, "n_experts": 1,
-                 "n_active_experts": 1, "n_shared_experts": 0, "n_dense_layers": shapes["n_layers"]}
+        dense = {"attention_bias": False, "router_bias": False, "n_experts": 1, "n_active_experts": 1,
+                 "n_shared_experts": 0, "n_dense_layers": shapes["n_layers"]}
         facts = {**dense, **shapes, **_shared_by_all(shapes["layers"]), **_state_sums(place, shapes)}
-        parameters = transformer.parameters(cls(key, name, facts, sources))
+        parameters = transformer.parameters(cls(key, name, {"d_ff": 0, "d_expert": 0, **facts}, sources))
         total, routed = sum(parameters.values()), parameters["routed experts"]
         idle = routed // facts["n_experts"] * (facts["n_experts"] - facts["n_active_experts"])
         lookups = 0 if facts["tied_embeddings"] else parameters["embedding"]
-        facts |= {"n_params": total, "n_expert_params": routed, "n_active_params": total - idle, "n_lookup_params": lookups}
+        facts |= {"n_params": total, "n_expert_params": routed, "n_active_params": total - idle,
+                  "n_lookup_params": lookups}
         return cls(key, name, facts, sources)
-
-    @property
-    def parameters(self) -> dict[str, int]:
-        """Parameters by component; they sum to `n_params`."""
-        return transformer.parameters(self)
 
 
 class Accelerator(Record):
@@ -119,32 +114,47 @@ INDEXER_SHAPES = ("n_index_heads", "d_index", "index_top_k", "index_bytes_per_el
 MODEL_SHAPES = ("d_model", "n_layers", "n_heads", "vocab_size")
 MOE_SHAPES = ("n_experts", "n_active_experts", "d_expert", "n_shared_experts", "n_dense_layers")
 MAY_BE_ZERO = ("n_shared_experts", "n_dense_layers", "index_scale_bytes")
+FLAGS = ("tied_embeddings", "attention_bias", "router_bias")
+OTHER_FACTS = ("d_ff", "layers", "max_context", "checkpoint_dtype", "published_params", "published_prediction_modules",
+               "also", "notes")
+LONGEST = 10_000_000  # tokens: a window this wide hides nothing
 
 
 def check_shapes(place: str, shapes: Mapping) -> None:
-    """Raise `FactError` unless every shape is there, a whole number in range, and consistent with the others."""
+    """Raise `FactError` unless every shape is there, known, a whole number in range, and consistent with the others."""
+    known = {*MODEL_SHAPES, *MOE_SHAPES, *FLAGS, *OTHER_FACTS}
+    if unknown := sorted(set(shapes) - known):
+        raise FactError(f"{place} has {', '.join(unknown)}, which no model has; it may have {', '.join(sorted(known))}")
     is_moe = "n_experts" in shapes
-    needs_mlp = not is_moe or shapes.get("n_dense_layers", 0) > 0
-    _check_whole(place, shapes, MODEL_SHAPES + (MOE_SHAPES if is_moe else ()) + (("d_ff",) if needs_mlp else ()))
+    if is_moe:
+        _check_whole(place, shapes, MOE_SHAPES)
+    has_mlp = not is_moe or shapes["n_dense_layers"] > 0
+    _check_whole(place, shapes, MODEL_SHAPES + (("d_ff",) if has_mlp else ()))
     if is_moe and shapes["n_active_experts"] > shapes["n_experts"]:
         raise FactError(f"{place} uses {shapes['n_active_experts']} experts per token but has {shapes['n_experts']}")
-    if not isinstance(shapes.get("tied_embeddings"), bool):
-        raise FactError(f"{place} has tied_embeddings = {shapes.get('tied_embeddings')!r}; it must be true or false")
-    if not shapes.get("layers"):
+    if is_moe and shapes["n_dense_layers"] > shapes["n_layers"]:
+        raise FactError(f"{place} has {shapes['n_dense_layers']} dense layers among {shapes['n_layers']} layers")
+    for flag in FLAGS:
+        if not isinstance(shapes.get(flag, None if flag == "tied_embeddings" else False), bool):
+            raise FactError(f"{place} has {flag} = {shapes.get(flag)!r}; it must be true or false")
+    layers = shapes.get("layers")
+    if not isinstance(layers, list) or not layers or not all(isinstance(group, Mapping) for group in layers):
         raise FactError(f'{place} has no layers; it needs a list such as '
                         f'[{{attention = "full", n = 32, n_kv_heads = 8, d_head = 128}}]')
-    for group in shapes["layers"]:
+    for group in layers:
         _check_group(place, shapes["n_heads"], group)
-    if (total := sum(group["n"] for group in shapes["layers"])) != shapes["n_layers"]:
+    if (total := sum(group["n"] for group in layers)) != shapes["n_layers"]:
         raise FactError(f"{place} has n_layers = {shapes['n_layers']} but its layers add up to {total}")
 
 
 def _check_group(place: str, n_heads: int, group: Mapping) -> None:
     kind = group.get("attention")
-    if kind not in LAYER_SHAPES:
+    if not isinstance(kind, str) or kind not in LAYER_SHAPES:
         raise FactError(f"{place} has a layer with attention = {kind!r}; it is one of {', '.join(LAYER_SHAPES)}")
-    _check_whole(f"{place}, {kind} layers", group,
-                 LAYER_SHAPES[kind] + (INDEXER_SHAPES if "n_index_heads" in group else ()))
+    shapes = LAYER_SHAPES[kind] + (INDEXER_SHAPES if "n_index_heads" in group else ())
+    if unknown := sorted(set(group) - {"attention", *shapes}):
+        raise FactError(f"{place}, {kind} layers have {', '.join(unknown)}; they may have {', '.join(shapes)}")
+    _check_whole(f"{place}, {kind} layers", group, shapes)
     if "n_kv_heads" in group and n_heads % group["n_kv_heads"]:
         raise FactError(f"{place} has {n_heads} query heads for {group['n_kv_heads']} KV heads; query heads share KV "
                         f"heads in equal groups, so the first must be a multiple of the second")
@@ -162,8 +172,9 @@ def _check_whole(place: str, shapes: Mapping, names: tuple[str, ...]) -> None:
 def _shared_by_all(layers: list[Mapping]) -> dict:
     """Shapes that every layer has with the same value: those may stand for the model."""
     first, *rest = layers
+    withheld = ("n", "attention") if first["attention"] != "sliding" else ("n", "attention", "n_kv_heads", "d_head")
     return {name: value for name, value in first.items()
-            if name not in ("n", "attention") and all(group.get(name) == value for group in rest)}
+            if name not in withheld and all(group.get(name) == value for group in rest)}
 
 
 def _state_sums(place: str, shapes: Mapping) -> dict:
@@ -198,5 +209,5 @@ def _state_sums(place: str, shapes: Mapping) -> dict:
     for what, found in (("windows", windows), ("index_top_k", selections)):
         if len(found) > 1:
             raise FactError(f"{place} has layers with different {what}, {sorted(found)}; give all of them one")
-    return {**sums, "window": windows.pop() if windows else 1, "index_top_k": selections.pop() if selections else 1,
-            "kv_shards": min(shards)}
+    return {**sums, "window": windows.pop() if windows else LONGEST,
+            "index_top_k": selections.pop() if selections else LONGEST, "kv_shards": min(shards)}

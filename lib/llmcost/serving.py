@@ -44,12 +44,15 @@ def held_back_bytes(memory_bytes: Bytes, memory_utilization: Fraction, overhead_
 
 
 def state_share(n_gpus: Count, kv_shards: Count) -> Fraction:
-    """Share of one sequence's state that each GPU of a tensor-parallel group holds.
+    """Share of one sequence's state on the fullest GPU of a tensor-parallel group.
 
-    >>> state_share(n_gpus=16, kv_shards=8)
-    0.125
+    KV heads stay whole: three GPUs share eight heads as 3, 3 and 2. Past `kv_shards` GPUs they are repeated.
+    For a model whose kinds of layers split differently it is an upper bound.
+
+    >>> state_share(n_gpus=4, kv_shards=8), state_share(n_gpus=16, kv_shards=8), state_share(n_gpus=3, kv_shards=8)
+    (0.25, 0.125, 0.375)
     """
-    return maximum(1 / n_gpus, 1 / kv_shards)
+    return ceil(real(kv_shards) / n_gpus) / kv_shards
 
 
 def state_bytes_per_gpu(state_bytes: Bytes, state_share: Fraction) -> Bytes:

@@ -4,9 +4,10 @@ The only part of the library that knows Jupyter.
 """
 
 from .equations import equation
-from .explore import (bars, choose, choose_format, choose_gpu, choose_model, curve, explore, heads, output, plot,
-                      points, slide, steps, switch_axes, switch_units)
+from .explore import explore, steps
 from .figures import style
+from .parts import (bars, choose, choose_format, choose_gpu, choose_model, curve, heads, output, plot, points, slide,
+                    switch_axes, switch_units)
 from .prose import quoted, say
 from .questions import check, grade, predict
 from .recompute import recompute

@@ -4,148 +4,21 @@
 state with the JavaScript face of the same formulas.
 """
 
-import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from .. import faces
-from ..catalog import BYTES, GPUS, MODELS
 from ..formats import format_value
-from ..notation import NOTATION
-from .frontend import data_block, escape, page_html
+from .frontend import Interactive, data_block, escape, identifier
+from .parts import ExploreError, numbers
 from .prose import drawn
 
 
-class ExploreError(ValueError):
-    """A control that could not work on the page: the message says which part and what it needs."""
-
-
-class Markup:
-    """Something that shows itself as HTML."""
-
-    def __init__(self, markup: str):
-        self._markup = markup
-
-    def _repr_html_(self) -> str:
-        return page_html(self._markup)
-
-    def __repr__(self) -> str:
-        return ""
-
-
-# --- parts of a control --------------------------------------------------------------------------
-
-def slide(name: str, low: float, high: float, value: float, values: Sequence[float] | None = None,
-          label: str = "") -> dict:
-    """A slider over the parameter `name`, from `low` to `high`, starting at `value`.
-
-    It stops at the values in between that are easy to read (powers of two for tokens and sequences on a
-    log scale, 1, 2, 5 and so on elsewhere), or at `values`. Raises `ExploreError` if `value` is not a stop.
-    """
-    row = NOTATION[name]
-    stops = list(values) if values else _stops(row, low, high)
-    if value not in stops:
-        raise ExploreError(f"the slider {name} starts at {value}, which is not one of its stops {stops}")
-    return {"name": name, "label": _capital(label or row.label), "unit": row.unit, "values": stops, "value": value}
-
-
-def _stops(row, low, high) -> list:
-    if row.scale == "linear":
-        return [low + (high - low) * i / 20 for i in range(21)]
-    if row.unit in ("token", "sequence"):
-        first, last = math.ceil(math.log2(low)), math.floor(math.log2(high))
-        return [2**power for power in range(first, last + 1)]
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    stops = [digit * 10**decade for decade in decades for digit in (1, 2, 5)]
-    return [stop for stop in stops if low <= stop <= high]
-
-
-def choose_model(keys: Sequence[str], value: str, **more) -> dict:
-    """A choice among models of the catalog; `more` adds facts to each, such as `weight_bytes_per_param=2`."""
-    options = [{"key": key, "label": MODELS[key].name, "python": f'MODELS["{key}"]',
-                "facts": _numbers({**MODELS[key].facts, **more})} for key in keys]
-    return _choice("model", "Model", options, value)
-
-
-def choose_gpu(keys: Sequence[str], value: str, computing_in: str = "bf16") -> dict:
-    """A choice among accelerators of the catalog, with the peak of one number format."""
-    options = [{"key": key, "label": GPUS[key].name, "python": f'GPUS["{key}"].computing_in("{computing_in}")',
-                "facts": _numbers(GPUS[key].computing_in(computing_in).facts)} for key in keys]
-    return _choice("gpu", "GPU", options, value)
-
-
-def choose_format(name: str, formats: Sequence[str], value: str) -> dict:
-    """A choice of number format for the parameter `name`, such as `kv_bytes_per_element`."""
-    options = [{"key": key, "label": key.upper(), "facts": {name: BYTES[key]}} for key in formats]
-    return _choice(name, _capital(NOTATION[name].label), options, value, style="radio")
-
-
-def choose(name: str, label: str, options: Mapping[str, Mapping], value: str) -> dict:
-    """A choice among named sets of facts: `options` maps each label to the facts that it stands for."""
-    listed = [{"key": _slug(text), "label": text, "facts": dict(facts)} for text, facts in options.items()]
-    return _choice(name, label, listed, _slug(value), style="radio")
-
-
-def switch_units(binary: bool = False) -> dict:
-    """A switch between GB (1e9 bytes) and GiB (2^30 bytes)."""
-    return _choice("unit", "Bytes in", [{"key": "gb", "label": "GB", "facts": {}, "format": {"binary": False}},
-                                        {"key": "gib", "label": "GiB", "facts": {}, "format": {"binary": True}}],
-                   "gib" if binary else "gb", style="radio")
-
-
-def switch_axes(value: str = "linear") -> dict:
-    """A switch of the horizontal axis of a plot between a linear and a log scale."""
-    return _choice("axis", "Horizontal axis",
-                   [{"key": scale, "label": scale, "facts": {}, "plot": {"x": {"scale": scale}}}
-                    for scale in ("linear", "log")], value, style="radio")
-
-
-def output(formula: Callable, label: str = "", **fixed) -> dict:
-    """A number that the control shows: `formula` at the state, with `fixed` parameters on top."""
-    return {"formula": formula.__name__, "label": label or _capital(inspect.getdoc(formula).split(".")[0]),
-            "unit": faces.units(formula)["return"], "with": fixed}
-
-
-def curve(formula: Callable, label: str, **fixed) -> dict:
-    """A line of a plot: `formula` along the horizontal axis, with `fixed` parameters on top."""
-    return {"label": label, "formula": formula.__name__, "with": fixed}
-
-
-def points(label: str, values: Sequence[tuple[float, float]], marks: bool = True) -> dict:
-    """A measured or computed series of a plot, as dots (`marks`) or as a line."""
-    return {"label": label, "points": [list(map(float, pair)) for pair in values], "marks": marks}
-
-
-def plot(x: str, low: float, high: float, y_label: str, lines: Sequence[dict], x_scale: str = "", y_scale: str = "linear",
-         y_low: float | None = None, y_high: float | None = None, y_unit: str = "") -> dict:
-    """A plot of `lines` over the parameter `x` from `low` to `high`."""
-    row = NOTATION[x]
-    unit = y_unit or next(faces.units(faces.formulas()[line["formula"]])["return"] for line in lines if "formula" in line)
-    return {"kind": "curves",
-            "x": {"name": x, "label": _capital(row.label), "unit": row.unit, "scale": x_scale or row.scale,
-                  "min": low, "max": high},
-            "y": {"label": y_label, "unit": unit, "scale": y_scale, "min": y_low, "max": y_high},
-            "curves": list(lines)}
-
-
-def bars(rows: Mapping[str, Sequence[dict]], limit: tuple[str, str] | None = None) -> dict:
-    """Stacked bars: `rows` maps a label to its parts (each a `curve`); `limit` is a label and a name in the state."""
-    parts = next(iter(rows.values()))
-    drawing = {"kind": "bars", "unit": faces.units(faces.formulas()[parts[0]["formula"]])["return"],
-               "bars": [{"label": label, "parts": list(parts)} for label, parts in rows.items()]}
-    if limit:
-        drawing["limit"] = {"label": limit[0], "name": limit[1]}
-    return drawing
-
-
-def heads() -> dict:
-    """A drawing of which query heads read which KV head."""
-    return {"kind": "heads", "query": "n_heads", "kv": "n_kv_heads"}
 
 
 # --- the control ---------------------------------------------------------------------------------
 
-class Explore(Markup):
+class Explore(Interactive):
     """A live control; `spec` is what the page gets, `values` are the outputs of its first state."""
 
     def __init__(self, spec: dict):
@@ -185,35 +58,53 @@ def explore(id: str, title: str, caption: str, outputs: Sequence[dict], choices:
 
     Raises `ExploreError` when a formula lacks a parameter or a slider changes nothing.
     """
-    spec = {"id": id, "title": title, "caption": caption, "fixed": _numbers(fixed), "choices": list(choices),
-            "sliders": list(sliders), "outputs": list(outputs), "python": None, "plot": drawing}
+    used = _names_used(outputs, drawing)
+    if unknown := sorted(set(fixed) - used):
+        raise ExploreError(f"{id}: no formula here uses {', '.join(unknown)}")
+    spec = {"id": identifier(id), "title": title, "caption": caption, "fixed": numbers(fixed),
+            "choices": [_with_facts_used(choice, used) for choice in choices], "sliders": list(sliders),
+            "outputs": list(outputs), "python": None, "plot": drawing}
     if outputs:
         formula = faces.formulas()[outputs[0]["formula"]]
         spec["python"] = {"call": f"{formula.__module__.rpartition('.')[2]}.{formula.__name__}",
                           "names": faces.leaves(formula)}
-    used = set().union(*(faces.leaves(faces.formulas()[name]) for name in _formulas_of(spec)),
-                       {drawing["limit"]["name"]} if drawing and "limit" in drawing else set())
-    for choice in spec["choices"]:  # the page carries the facts that it uses, no more
-        for option in choice["options"]:
-            option["facts"] = {name: value for name, value in option["facts"].items() if name in used}
     return Explore(spec)
 
 
+def _names_used(outputs: Sequence[dict], drawing: dict | None) -> set[str]:
+    """Every name that a formula of the control takes, or that its drawing shows."""
+    used = _names_drawn(drawing or {})
+    for line in _lines({"outputs": outputs, "plot": drawing}):
+        used |= set(faces.leaves(faces.formulas()[line["formula"]]))
+    return used
+
+
+def _names_drawn(drawing: Mapping) -> set[str]:
+    """Names that a drawing shows without a formula: its limit line, the heads that it draws."""
+    limit = {drawing["limit"]["name"]} if "limit" in drawing else set()
+    return limit | ({"n_heads", "n_kv_heads"} if drawing.get("kind") == "heads" else set())
+
+
+def _with_facts_used(choice: dict, used: set[str]) -> dict:
+    """`choice` with the facts that the control uses: the page carries no others."""
+    return {**choice, "options": [
+        {**option, "facts": {name: value for name, value in option["facts"].items() if name in used}}
+        for option in choice["options"]]}
+
+
 def python_line(spec: dict) -> str:
-    """The line of Python that gives the first output of `spec` at its first state."""
-    state, names = _first_state(spec), spec["python"]["names"]
+    """The line of Python that gives the first output of `spec` at its first state.
+
+    A name that a record supplies is not written out, unless something later in the state overrides it.
+    """
+    by_record = dict.fromkeys(spec["fixed"], False)
+    for option in _picked(spec):
+        by_record |= dict.fromkeys(option["facts"], "python" in option)
+    by_record |= dict.fromkeys([slider["name"] for slider in spec["sliders"]] + list(spec["outputs"][0]["with"]), False)
+    state = _first_state(spec) | spec["outputs"][0]["with"]
     records = [option["python"] for option in _picked(spec) if "python" in option]
-    held = {name for option in _picked(spec) if "python" in option for name in option["facts"]}
-    held -= {slider["name"] for slider in spec["sliders"]} | set(spec["outputs"][0]["with"]) | set(spec["fixed"])
-    state |= spec["outputs"][0]["with"]
-    given = [f"{name}={_number(state[name])}" for name in names if name not in held]
+    given = [f"{name}={_number(state[name])}" for name in spec["python"]["names"] if not by_record[name]]
     return f"at({', '.join([spec['python']['call'], *records, *given])})"
-
-
-def _choice(name, label, options, value, style="select") -> dict:
-    if value not in [option["key"] for option in options]:
-        raise ExploreError(f"the choice {name} starts at {value!r}; it has {[option['key'] for option in options]}")
-    return {"name": name, "label": label, "value": value, "style": style, "options": options}
 
 
 def _picked(spec: dict) -> list[dict]:
@@ -252,18 +143,20 @@ def _evaluate(formula: str, state: Mapping, fixed: Mapping) -> float:
 
 
 def _check(spec: dict, state: Mapping) -> None:
-    axis = {spec["plot"]["x"]["name"]} if spec["plot"] and "x" in spec["plot"] else set()
-    needed: set[str] = set(spec["plot"].get("limit", {}).values()) if spec["plot"] else set()
+    """Raise `ExploreError` for a formula that lacks a parameter and for a slider that nothing listens to."""
+    drawing = spec["plot"] or {}
+    heard = _names_drawn(drawing)
+    if lacking := heard - set(state):
+        raise ExploreError(f"{spec['id']}: the drawing needs {', '.join(sorted(lacking))}")
     for line in _lines(spec):
-        leaves = set(faces.leaves(faces.formulas()[line["formula"]]))
-        needed |= leaves
-        if lacking := leaves - set(state) - set(line["with"]) - axis:
+        leaves = set(faces.leaves(faces.formulas()[line["formula"]])) - set(line["with"])
+        axis = {drawing["x"]["name"]} if "x" in drawing and line not in spec["outputs"] else set()
+        if lacking := leaves - set(state) - axis:
             raise ExploreError(f"{spec['id']}: {line['formula']} needs {', '.join(sorted(lacking))}; "
                                f"add a slider, a choice or a fixed value for it")
-    drawn_by_heads = {"n_heads", "n_kv_heads"} if spec["plot"] and spec["plot"]["kind"] == "heads" else set()
-    for slider in spec["sliders"]:
-        if slider["name"] not in needed | drawn_by_heads:
-            raise ExploreError(f"{spec['id']}: no formula here uses {slider['name']}: its slider would be dead")
+        heard |= leaves
+    if dead := [slider["name"] for slider in spec["sliders"] if slider["name"] not in heard]:
+        raise ExploreError(f"{spec['id']}: no formula here listens to {', '.join(dead)}: its slider would be dead")
 
 
 def _remember(spec: dict, state: Mapping) -> None:
@@ -274,6 +167,8 @@ def _remember(spec: dict, state: Mapping) -> None:
             continue
         x = drawing["x"]
         stops = [x["min"] + (x["max"] - x["min"]) * i / 4 for i in range(5)]
+        if x["scale"] == "log":
+            stops = [x["min"] * (x["max"] / x["min"]) ** (i / 4) for i in range(5)]
         drawn(spec["title"], name,
               [(stop, _evaluate(line["formula"], {**state, x["name"]: stop}, line["with"])) for stop in stops])
     for bar in drawing.get("bars", []):
@@ -281,31 +176,18 @@ def _remember(spec: dict, state: Mapping) -> None:
               [(i, _evaluate(part["formula"], state, part["with"])) for i, part in enumerate(bar["parts"])])
 
 
-def _numbers(facts: Mapping) -> dict:
-    return {name: value for name, value in facts.items()
-            if isinstance(value, (int, float)) and not isinstance(value, bool)}
-
-
 def _number(value: float) -> str:
     """`value` as Python and JavaScript both read it, whole numbers without a point."""
     return str(int(value)) if math.isfinite(value) and value == int(value) and abs(value) < 1e15 else repr(float(value))
 
 
-def _slug(text: str) -> str:
-    return "".join(c if c.isalnum() else "-" for c in text.lower()).strip("-")
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
 # --- step by step ----------------------------------------------------------------------------------
 
-def steps(id: str, frames: Sequence[tuple[str, str]], caption: str) -> Markup:
+def steps(id: str, frames: Sequence[tuple[str, str]], caption: str) -> Interactive:
     """A sequence of frames, each a label and HTML: one at a time with a slider, or all below each other without script."""
     if not frames:
         raise ExploreError(f"{id}: a sequence needs at least one frame")
     inner = "".join(f'<div class="frame" data-frame="{i}" data-label="{escape(label)}">'
                     f'{markup}</div>' for i, (label, markup) in enumerate(frames))
-    return Markup(f'<figure class="explore steps" id="{id}" data-steps><div class="explore-controls"></div>'
+    return Interactive(f'<figure class="explore steps" id="{identifier(id)}" data-steps><div class="explore-controls"></div>'
                   f'<div class="frames">{inner}</div><figcaption>{caption}</figcaption></figure>')

@@ -3,6 +3,7 @@
 import html
 import json
 import os
+import re
 from functools import cache
 from importlib.resources import files
 
@@ -16,14 +17,28 @@ def static() -> bool:
     return bool(os.environ.get(STATIC))
 
 
-def page_html(markup: str) -> str:
-    """`markup`, in a live kernel followed by the front end.
+class Markup:
+    """Something that shows itself as HTML."""
 
-    The built page links the front end as a file. A notebook has no page of its own to link from, and
-    any cell may be run again or alone, so each output brings it; the script leaves at once where
-    it has run before.
+    def __init__(self, markup: str):
+        self._markup = markup
+
+    def _repr_html_(self) -> str:
+        return self._markup
+
+    def __repr__(self) -> str:
+        return ""
+
+
+class Interactive(Markup):
+    """Markup that the front end brings to life.
+
+    The built page links the front end as a file. A notebook has no page of its own to link from, and any
+    cell may be run again or alone, so in a live kernel each output brings it.
     """
-    return markup if static() else markup + _inline_front_end()
+
+    def _repr_html_(self) -> str:
+        return self._markup if static() else self._markup + _inline_front_end()
 
 
 @cache
@@ -31,14 +46,20 @@ def _inline_front_end() -> str:
     folder = files("bookext") / "static"
     script = faces.javascript_module() + (folder / "controls.js").read_text(encoding="utf-8")
     style = (folder / "controls.css").read_text(encoding="utf-8")
-    guarded = f"if (!(globalThis.llmcost && globalThis.llmcost.mount)) {{\n{script}\n}}"
-    return f"<style>{style}</style><script>{guarded}</script>"
+    return f"<style>{style}</style><script>{script}</script>"
 
 
 def data_block(spec: dict) -> str:
-    """`spec` as the JSON block of a control; `</` cannot end the block early."""
+    """`spec` as the JSON block of a control; no text in it can end the block early."""
     text = json.dumps(spec, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return f'<script type="application/json">{text.replace("</", chr(60) + chr(92) + "/")}</script>'
+    return f'<script type="application/json">{text.replace("<", chr(92) + "u003c")}</script>'
+
+
+def identifier(text: str) -> str:
+    """`text` if it can name an element and stand in an address; else `ValueError`."""
+    if not re.fullmatch(r"[a-z][a-z0-9-]*", text):
+        raise ValueError(f"{text!r} cannot name a control; use small letters, digits and hyphens, as in kv-capacity")
+    return text
 
 
 def escape(text: str) -> str:

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 
 from ..formats import format_value, three_digits
-from .explore import Markup
-from .frontend import data_block, escape
+from .frontend import Interactive, data_block, escape, identifier
 
 
 def grade(answer: float, right: float, slips: Mapping[str, float] = {}, within: float = 0.01) -> str:
@@ -35,7 +34,7 @@ def _how_far_off(answer: float, right: float) -> str:
     return f"Slightly {direction}" if factor == "1" else f"{factor}x {direction}"
 
 
-class Question(Markup):
+class Question(Interactive):
     """A form on the page; in a live notebook also a function of the reader's number."""
 
     def __init__(self, kind: str, id: str, text: str, answer: float, unit: str, explanation: str,
@@ -47,7 +46,7 @@ class Question(Markup):
         spec = {"id": id, "kind": kind, "unit": unit, "answer": self.answer, "within": within,
                 "slips": [{"value": value, "text": slip} for slip, value in self.slips.items()]}
         super().__init__(
-            f'<form class="question {kind}" id="{id}" data-question><p class="question-text">{text}</p>'
+            f'<form class="question {kind}" id="{identifier(id)}" data-question><p class="question-text">{text}</p>'
             f'<div class="question-controls"></div><p class="question-verdict" role="status" aria-live="polite"></p>'
             f'<details class="question-answer"><summary>Answer</summary>'
             f'<p><strong>{escape(format_value(self.answer, unit))}</strong>. {explanation}</p></details>'

@@ -8,8 +8,7 @@ from .. import faces
 from ..catalog import ASSUMPTIONS, GPUS, MODELS
 from ..formats import format_value
 from ..notation import NOTATION
-from .explore import Markup
-from .frontend import escape
+from .frontend import Markup, escape
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence], caption: str = "", numbers: Sequence[int] = ()) -> Markup:

@@ -88,6 +88,7 @@ def latency(browser, site: str, address: str) -> list[float]:
     """Milliseconds from moving a slider to the repainted page, for the first slider on it; empty without one."""
     page = browser.new_page()
     page.goto(site + address)
+    page.wait_for_function("document.documentElement.dataset.controls === 'ready'")
     slider = page.locator('[data-explore] input[type="range"]').first
     times = page.evaluate(LATENCY, [slider.get_attribute("id"), PRESSES]) if slider.count() else []
     page.close()

@@ -14,7 +14,7 @@ TAUGHT = [path for path in NOTEBOOKS if path.stem not in REFERENCE]
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 every_chapter = pytest.mark.parametrize("path", TAUGHT, ids=lambda path: path.stem)
 
-QUANTITY = re.compile(r"(?<![A-Za-z\d.,])\d[\d,.]*\s?(?:%|(?:percent|[kMGTP]i?B|bytes?|tokens?|[mun]?s|T?FLOPs?|times|x)\b)|\$\s?\d")
+QUANTITY = re.compile(r"(?<![A-Za-z\d.,])\d[\d,.]*\s?(?:%|(?:percent|[kMGTP]i?B|bytes?|tokens?|[munµ]?s|seconds?|hours?|billion|GPUs?|W|T?FLOPs?|tok/s|times|x)\b)|\$\s?\d")
 TYPED_ON_PURPOSE = {
     "1e9 bytes": "the definition of GB",
     "80 GB": "the marketing name of a GPU",
@@ -113,10 +113,12 @@ def test_anatomy(path):
     code = "\n".join(cell["source"] for cell in cells(path, "code"))
     for part in ("Before you start", "**You will be able to**", "warm up", "## The question", "## Against the evidence",
                  ":class: takeaway", "## Exercises", "### Small", "### Medium", "### Large", "## Further reading"):
-        assert part in text, f"{path.stem} lacks {part!r}"
+        assert part in text, f"{path.stem} lacks {part!r}, or has it out of order"
+        text = text[text.index(part):]
     for call in ("predict(", "explore(", "check(", "claims_list("):
         assert call in code, f"{path.stem} has no {call}…)"
-    assert text.count(":::{exercise}") == text.count(":::{solution}"), "an exercise without a solution"
+    prose = "\n".join(cell["source"] for cell in cells(path, "markdown"))
+    assert prose.count(":::{exercise}") == prose.count(":::{solution}"), "an exercise without a solution"
 
 
 @every_notebook

@@ -26,6 +26,7 @@ READ = """async ([id, input, value]) => {
     values: [...figure.querySelectorAll("output[data-output]")].map(output => output.dataset.value),
     texts: [...figure.querySelectorAll("output[data-output]")].map(output => output.textContent),
     drawing: figure.querySelector(".explore-view").innerHTML,
+    shapes: [...figure.querySelectorAll(".explore-view :is(.line, .share, rect)")].map(shape => shape.outerHTML).join(""),
     python: figure.querySelector(".explore-python code")?.textContent,
   };
 }"""
@@ -70,6 +71,8 @@ def open_page(reader, site):
                 or complaints.append(f"another host: {request.url}"))
         page.goto(site + address)
         page.evaluate("document.fonts.ready")
+        page.wait_for_function("!document.querySelector('[data-explore], [data-steps], [data-question]')"
+                               " || document.documentElement.dataset.controls === 'ready'")
         return page
 
     yield visit
@@ -127,6 +130,11 @@ def test_controls_equal_python(open_page, address):
     assert page.complaints == []
 
 
+def heard(shown) -> str:
+    """What a setting can change: numbers and shapes. The marker and the description repeat the setting itself."""
+    return json.dumps([shown["values"], shown["texts"], shown["shapes"]])
+
+
 @pytest.mark.parametrize("address", PAGES)
 def test_every_slider_and_choice_does_something(open_page, address):
     page = open_page(address)
@@ -136,12 +144,12 @@ def test_every_slider_and_choice_does_something(open_page, address):
             seen = []
             for key in ("Home", "End"):  # by keyboard
                 input.press(key)
-                seen.append(page.evaluate(READ, [spec["id"], None, None]))
+                seen.append(heard(page.evaluate(READ, [spec["id"], None, None])))
             assert seen[0] != seen[1], f"{spec['id']}: the slider {slider['name']} is dead"
         for choice in spec["choices"]:
             seen = []
             for input, value, _ in settings(spec | {"choices": [choice], "sliders": []}):
-                seen.append(json.dumps(page.evaluate(READ, [spec["id"], input, value])))
+                seen.append(heard(page.evaluate(READ, [spec["id"], input, value])))
             assert len(set(seen)) > 1, f"{spec['id']}: the choice {choice['name']} is dead"
 
 

@@ -74,7 +74,7 @@ def draw(figure: str) -> str:
     except quickjs.JSException as error:
         raise ValueError(str(error).strip()) from error
     inputs = len(given.get("choices", [])) + len(given.get("sliders", []))
-    figure = figure.replace(EMPTY_CONTROLS, EMPTY_CONTROLS.replace("><", f' style="--inputs: {inputs}"><'), 1)
+    figure = figure.replace(EMPTY_CONTROLS, EMPTY_CONTROLS.replace("><", f' data-inputs="{inputs}"><'), 1)
     return figure.replace(EMPTY_VIEW, EMPTY_VIEW.replace("><", f">{drawing}<"), 1)
 
 

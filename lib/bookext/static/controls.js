@@ -395,16 +395,27 @@
     return [given(axis.min) ? low : Math.floor(low / step) * step, low + Math.ceil(span / step) * step];
   }
 
-  // Path data; a gap wherever the curve is not defined.
+  // True where b lies on the straight line from a to c, to a twentieth of a pixel.
+  function isBetween([ax, ay], [bx, by], [cx, cy]) {
+    const span = Math.hypot(cx - ax, cy - ay) || 1;
+    return Math.abs((cx - ax) * (by - ay) - (cy - ay) * (bx - ax)) / span < 0.05;
+  }
+
+  // Path data; a gap wherever the curve is not defined. Points on a straight stretch are left out, at most ten in a row.
   function pathData(points, toX, toY) {
-    let pen = "M";
-    return points.map(([x, y]) => {
-      const [left, top] = [toX(x), toY(y)];
-      if (!Number.isFinite(left) || !Number.isFinite(top)) { pen = "M"; return ""; }
-      const step = `${pen}${px(left)} ${px(Math.max(-1e4, Math.min(1e4, top)))}`;
-      pen = "L";
-      return step;
-    }).join("");
+    const at = points.map(([x, y]) => [toX(x), Math.max(-1e4, Math.min(1e4, toY(y)))]);
+    const isDrawn = (point) => point && point.every(Number.isFinite);
+    let path = "";
+    let kept = null;
+    let skipped = 0;
+    at.forEach((point, i) => {
+      if (!isDrawn(point)) { kept = null; return; }
+      if (kept && isDrawn(at[i + 1]) && skipped < 10 && isBetween(kept, point, at[i + 1])) { skipped += 1; return; }
+      path += `${kept ? "L" : "M"}${px(point[0])} ${px(point[1])}`;
+      kept = point;
+      skipped = 0;
+    });
+    return path;
   }
 
   function mark(x, y, index, size = 4.5) {
@@ -908,10 +919,27 @@
     }
   }
 
+  const whenIdle = window.requestIdleCallback ? (work) => requestIdleCallback(work, { timeout: 500 }) : (work) => setTimeout(work, 20);
+  const isNear = (element) => element.getBoundingClientRect().top < 2 * window.innerHeight;
+
+  // Controls in sight first, the others one at a time while the page has nothing else to do.
+  function mountInTurn() {
+    const waiting = KINDS.flatMap(([selector, mount]) => [...document.querySelectorAll(selector)].map((element) => [element, mount]));
+    const near = waiting.filter(([element]) => isNear(element));
+    near.forEach(([element, mount]) => mountOne(element, mount));
+    const later = waiting.filter(([element]) => !mounted.has(element));
+    (function next() {
+      if (!later.length) { document.documentElement.dataset.controls = "ready"; return; }
+      mountOne(...later.shift());
+      whenIdle(next);
+    })();
+  }
+
   function begin() {
-    mountAll(document);
-    visit(); // once every control has its height
-    window.addEventListener("hashchange", visit);
+    if (location.hash) mountAll(document); // an address that leads into a control needs the height of those above it
+    mountInTurn();
+    visit();
+    window.addEventListener("hashchange", () => { mountAll(document); visit(); });
     // JupyterLab adds outputs at any time.
     new MutationObserver((changes) => {
       for (const { addedNodes } of changes) for (const node of addedNodes) if (node instanceof HTMLElement) mountAll(node);

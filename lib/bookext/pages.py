@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pydata_sphinx_theme
 from docutils import nodes
+from sphinx.util import logging
 
 from . import fonts
 
+logger = logging.getLogger(__name__)
 THEME = Path(pydata_sphinx_theme.__file__).parent / "theme" / "pydata_sphinx_theme" / "static"
 UNUSED_SCRIPTS = ("sphinx-thebe", "THEBE_JS_URL", "thebe_selector", "mathjax", "require.js")
 
@@ -30,12 +32,20 @@ REPAIRS = [
     # a list whose entries are no list items
     (re.compile(r'<div role="list" class="citation-list">'), '<div class="citation-list">'),
     (re.compile(r'(<div class="citation"[^>]*) role="doc-biblioentry"'), r"\1"),
+    # a picture far below can wait
+    (re.compile(r'<img (?![^>]*loading=)(?=[^>]*src="[^"]*_images/)'), '<img loading="lazy" '),
     # a landmark for what stands outside of the main text
     (re.compile(r'class="bd-sidebar-primary bd-sidebar"(?! role)'),
      'class="bd-sidebar-primary bd-sidebar" role="complementary" aria-label="Book navigation"'),
 ]
 RETRIEVED = re.compile(r'<time class="retrieved" datetime="(\d{4}-\d\d-\d\d)">([^<]*)</time>')
 OLD_AFTER_DAYS = 180
+# The theme measures every box of code at once, each time the page changes: on a long page a second on a phone.
+# Here a box can be reached by keyboard until it is in sight and seen to need no scrolling.
+MEASURES_ALL = ("forEach((e=>{e.tabIndex=e.scrollWidth>e.clientWidth||e.scrollHeight>e.clientHeight?0:-1}))")
+MEASURES_SEEN = ("forEach((e=>{const s=window.boxesInSight||=new IntersectionObserver((t=>{const r=t.filter((t=>t.isIntersecting))"
+                 ".map((({target:t})=>[t,t.scrollWidth>t.clientWidth||t.scrollHeight>t.clientHeight?0:-1]));"
+                 "for(const[t,n]of r)t.tabIndex!==n&&(t.tabIndex=n)}));e.hasAttribute('tabindex')||(e.tabIndex=0),s.unobserve(e),s.observe(e)}))")
 BLOCKING = re.compile(r'<script (src="[^"]*/(?:doctools|sphinx_highlight|clipboard\.min|copybutton|togglebutton|'
                       r'sphinx-book-theme)\.js[^"]*">)')
 ICON_RULE = re.compile(r'(?:\.fa-[a-z0-9-]+:before,?)+\{content:"\\([0-9a-f]+)"\}')
@@ -85,6 +95,14 @@ def repair(app, exception):
         if after != before:
             page.write_text(after, "utf-8")
     keep_used_icons(site)
+    measure_what_is_seen(site / "_static" / "scripts" / "pydata-sphinx-theme.js")
+
+
+def measure_what_is_seen(script: Path) -> None:
+    text = script.read_text("utf-8")
+    if MEASURES_ALL not in text and MEASURES_SEEN not in text:
+        logger.warning("the theme's script has changed: look again at how it measures boxes of code", type="book", subtype="page")
+    script.write_text(text.replace(MEASURES_ALL, MEASURES_SEEN), "utf-8")
 
 
 def keep_used_icons(site: Path) -> None:

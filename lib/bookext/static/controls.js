@@ -807,13 +807,14 @@
         ...(ownsAddress() ? [button("Copy link", () => copyLink(spec, picks, say))] : []), copied);
       figure.insertBefore(actions, figure.querySelector("figcaption"));
     }
-    width = view.clientWidth;
-    paint();
-    new ResizeObserver(() => {
-      if (!view.clientWidth || view.clientWidth === width) return;
-      width = view.clientWidth;
-      repaint();
-    }).observe(view);
+    // The first call comes when the control is laid out: one far below costs nothing before the reader is near.
+    new ResizeObserver(([{ contentRect }]) => {
+      const now = Math.round(contentRect.width);
+      if (!now || now === width) return;
+      const isFirst = !width;
+      width = now;
+      if (isFirst) paint(); else repaint();
+    }).observe(figure.querySelector(".explore-controls"));
     arrivals.set(spec.id, (query) => {
       const { picks: found, ignored } = picksFromQuery(spec, query);
       picks = settle(spec, found);
@@ -919,20 +920,21 @@
     }
   }
 
-  const whenIdle = window.requestIdleCallback ? (work) => requestIdleCallback(work, { timeout: 500 }) : (work) => setTimeout(work, 20);
-  const isNear = (element) => element.getBoundingClientRect().top < 2 * window.innerHeight;
+  const whenIdle = window.requestIdleCallback ? (work) => requestIdleCallback(work, { timeout: 2000 }) : (work) => setTimeout(work, 50);
 
-  // Controls in sight first, the others one at a time while the page has nothing else to do.
+  // Controls near the screen first, the others one at a time while the page has nothing else to do.
   function mountInTurn() {
-    const waiting = KINDS.flatMap(([selector, mount]) => [...document.querySelectorAll(selector)].map((element) => [element, mount]));
-    const near = waiting.filter(([element]) => isNear(element));
-    near.forEach(([element, mount]) => mountOne(element, mount));
-    const later = waiting.filter(([element]) => !mounted.has(element));
-    (function next() {
-      if (!later.length) { document.documentElement.dataset.controls = "ready"; return; }
-      mountOne(...later.shift());
-      whenIdle(next);
-    })();
+    const waiting = new Map(KINDS.flatMap(([selector, mount]) => [...document.querySelectorAll(selector)].map((element) => [element, mount])));
+    const start = (element) => { mountOne(element, waiting.get(element)); waiting.delete(element); };
+    const sight = new IntersectionObserver((entries) => {
+      for (const { isIntersecting, target } of entries) if (isIntersecting && waiting.has(target)) start(target);
+    }, { rootMargin: "50%" });
+    for (const element of waiting.keys()) sight.observe(element);
+    whenIdle(function next() {
+      if (waiting.size) { start(waiting.keys().next().value); whenIdle(next); return; }
+      sight.disconnect();
+      document.documentElement.dataset.controls = "ready";
+    });
   }
 
   function begin() {

@@ -159,6 +159,16 @@ def go(page, address):
     return page
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_link_leads_to_its_control(open_page, width):
+    """Also where all that stands above it has yet to find its height."""
+    for address in PAGES:
+        for spec in controls(open_page(address, width=width))[-1:]:
+            page = open_page(f"{address}#{spec['id']}?{spec['sliders'][0]['name']}={spec['sliders'][0]['values'][0]}", width=width)
+            page.wait_for_timeout(500)
+            assert 0 <= page.evaluate("id => document.getElementById(id).getBoundingClientRect().top", spec["id"]) < 200
+
+
 @pytest.mark.parametrize("address", PAGES)
 def test_address_sets_controls(open_page, address):
     page = None

@@ -32,12 +32,11 @@ REPAIRS = [
     # a list whose entries are no list items
     (re.compile(r'<div role="list" class="citation-list">'), '<div class="citation-list">'),
     (re.compile(r'(<div class="citation"[^>]*) role="doc-biblioentry"'), r"\1"),
-    # a picture far below can wait
-    (re.compile(r'<img (?![^>]*loading=)(?=[^>]*src="[^"]*_images/)'), '<img loading="lazy" '),
     # a landmark for what stands outside of the main text
     (re.compile(r'class="bd-sidebar-primary bd-sidebar"(?! role)'),
      'class="bd-sidebar-primary bd-sidebar" role="complementary" aria-label="Book navigation"'),
 ]
+PICTURE = re.compile(r'<img (?![^>]*loading=)([^>]*src="[^"]*(_images/[^"]+\.png)")')
 RETRIEVED = re.compile(r'<time class="retrieved" datetime="(\d{4}-\d\d-\d\d)">([^<]*)</time>')
 OLD_AFTER_DAYS = 180
 # The theme measures every box of code at once, each time the page changes: on a long page a second on a phone.
@@ -90,12 +89,20 @@ def repair(app, exception):
         before = after = page.read_text("utf-8")
         for found, instead in REPAIRS:
             after = found.sub(instead, after)
+        after = PICTURE.sub(lambda picture: patient(site, picture), after)
         if "searchtools.js" not in after:  # which wants doctools.js at once
             after = BLOCKING.sub(r"<script defer \1", after)
         if after != before:
             page.write_text(after, "utf-8")
     keep_used_icons(site)
     measure_what_is_seen(site / "_static" / "scripts" / "pydata-sphinx-theme.js")
+
+
+def patient(site: Path, picture: re.Match) -> str:
+    """A picture that loads when the reader comes near, and keeps its room until then."""
+    header = (site / picture[2]).read_bytes()[16:24]  # of a PNG: width and height
+    width, height = (int.from_bytes(header[i:i + 4], "big") for i in (0, 4))
+    return f'<img loading="lazy" width="{width}" height="{height}" {picture[1]}'
 
 
 def measure_what_is_seen(script: Path) -> None:

@@ -709,7 +709,21 @@
     const [id, query] = location.hash.slice(1).split("?");
     if (query === undefined || !arrivals.has(id) || !ownsAddress()) return;
     arrivals.get(id)(query);
-    document.getElementById(id).scrollIntoView({ block: "start" });
+  }
+
+  // Stay at the place that the address names while controls and fonts above it find their height, unless the reader moves.
+  function land() {
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1).split("?")[0]));
+    if (!target || !ownsAddress()) return;
+    let isReading = false;
+    for (const act of ["wheel", "touchstart", "keydown", "pointerdown"]) {
+      window.addEventListener(act, () => { isReading = true; }, { once: true, passive: true });
+    }
+    const scroll = () => { if (!isReading) target.scrollIntoView({ block: "start", behavior: "instant" }); };
+    const afterLayout = () => requestAnimationFrame(() => requestAnimationFrame(scroll));
+    afterLayout();
+    document.fonts.ready.then(afterLayout);
+    if (document.readyState !== "complete") window.addEventListener("load", afterLayout, { once: true });
   }
 
   const remember = (id, query) => {
@@ -937,11 +951,16 @@
     });
   }
 
+  // A page is laid out piece by piece, until the reader jumps: then every height above the place counts.
+  const layOutWhole = () => { delete document.documentElement.dataset.layout; mountAll(document); };
+
   function begin() {
-    if (location.hash) mountAll(document); // an address that leads into a control needs the height of those above it
+    if (location.hash) mountAll(document);
+    else document.documentElement.dataset.layout = "piecewise";
     mountInTurn();
-    visit();
-    window.addEventListener("hashchange", () => { mountAll(document); visit(); });
+    if (location.hash) { visit(); land(); }
+    document.addEventListener("click", (event) => { if (event.target.closest && event.target.closest('a[href*="#"]')) layOutWhole(); }, true);
+    window.addEventListener("hashchange", () => { layOutWhole(); visit(); land(); });
     // JupyterLab adds outputs at any time.
     new MutationObserver((changes) => {
       for (const { addedNodes } of changes) for (const node of addedNodes) if (node instanceof HTMLElement) mountAll(node);

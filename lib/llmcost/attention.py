@@ -308,4 +308,4 @@ def scores_without_cache(prompt_tokens: Tokens, output_tokens: Tokens) -> Count:
     46.0
     """
     prompt_tokens, output_tokens = real(prompt_tokens), real(output_tokens)
-    return output_tokens * (prompt_tokens**2 + prompt_tokens * output_tokens + (output_tokens**2 - 1) / 3) / 2
+    return output_tokens * (3 * prompt_tokens * (prompt_tokens + output_tokens) + output_tokens**2 - 1) / 6

@@ -1,4 +1,4 @@
-"""Every example in a docstring of the library gives what it shows."""
+"""Every example in a docstring gives what it shows."""
 
 import doctest
 import importlib
@@ -9,6 +9,7 @@ import pytest
 import llmcost
 
 MODULES = [module.name for module in pkgutil.walk_packages(llmcost.__path__, "llmcost.") if not module.name.endswith("__main__")]
+MODULES.append("bookext.styles")
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -7,7 +7,7 @@
 | pages | what the theme and the default extensions add, cleaned up |
 | hosting | no page asks another host for anything |
 | dependencies | pages follow data/, the library and this extension |
-| fonts | subsets of fonts |
+| fonts, styles | subsets of the fonts and of the theme's style sheet |
 | refresh, serve | `python -m bookext.refresh`, `python -m bookext.serve`: stored outputs, the site on this computer |
 """
 

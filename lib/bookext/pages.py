@@ -13,7 +13,7 @@ import pydata_sphinx_theme
 from docutils import nodes
 from sphinx.util import logging
 
-from . import fonts
+from . import fonts, styles
 
 logger = logging.getLogger(__name__)
 THEME = Path(pydata_sphinx_theme.__file__).parent / "theme" / "pydata_sphinx_theme" / "static"
@@ -95,6 +95,7 @@ def repair(app, exception):
         if after != before:
             page.write_text(after, "utf-8")
     keep_used_icons(site)
+    styles.prune(site)
     measure_what_is_seen(site / "_static" / "scripts" / "pydata-sphinx-theme.js")
 
 

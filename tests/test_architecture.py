@@ -8,18 +8,34 @@ from pathlib import Path
 import pytest
 
 LIB = Path(__file__).parents[1] / "lib" / "llmcost"
-FORMULAS = {"units", "elementwise", "attention", "moe", "transformer", "serving", "precision", "notation", "formats"}
+FORMULAS = {"units", "elementwise", "attention", "attention_work", "moe", "transformer", "capacity", "roofline", "serving",
+            "economics", "precision", "notation", "formats"}
 MAY_IMPORT = {
-    "__init__": set(), "units": set(), "elementwise": set(), "notation": set(), "precision": set(), "formats": set(),
+    "__init__": set(), "units": set(), "elementwise": set(), "notation": set(), "formats": set(), "config_fields": set(),
+    "usage": set(),
     "attention": {"units", "elementwise"},
+    "attention_work": {"units", "elementwise", "attention"},
     "moe": {"units", "elementwise"},
-    "transformer": {"units", "moe"},
+    "transformer": {"units"},
+    "precision": {"units"},
+    "capacity": {"units", "elementwise"},
+    "roofline": {"units", "elementwise"},
     "serving": {"units", "elementwise"},
-    "records": {"attention", "transformer"},
-    "catalog": {"notation", "precision", "records"},
-    "faces": {"attention", "moe", "transformer", "serving", "notation"},
+    "economics": {"units", "elementwise"},
+    "layers": {"attention", "attention_work", "transformer"},
+    "shapes": {"layers", "moe", "transformer"},
+    "config_layers": {"config_fields"},
+    "config_experts": {"config_fields", "config_layers"},
+    "architectures": {"config_experts", "config_fields", "config_layers"},
+    "configs": {"architectures", "config_experts", "config_fields", "config_layers"},
+    "vision": {"config_fields"},
+    "records": {"shapes"},
+    "catalog": {"configs", "notation", "precision", "records"},
+    "prices": {"catalog", "records"},
+    "faces": {"attention", "attention_work", "moe", "transformer", "precision", "capacity", "roofline", "serving",
+              "economics", "notation"},
     "claims": {"catalog", "faces"},
-    "book": {"catalog", "claims", "faces", "formats", "notation", "precision"},
+    "book": {"catalog", "claims", "faces", "formats", "layers", "notation", "precision", "prices", "records", "usage"},
 }
 MAY_IMPORT_FROM_OUTSIDE = {"faces": {"sympy"}, "book": {"IPython", "ipywidgets", "matplotlib", "cycler", "numpy"}}
 STANDARD = set(sys.stdlib_module_names)

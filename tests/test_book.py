@@ -10,9 +10,9 @@ import quickjs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmcost import attention, faces, serving
-from llmcost.book import (bars, check, choose, choose_format, choose_model, curve, explore, grade, heads, output, plot, predict,
-                          say, slide, steps, table)
+from llmcost import attention, attention_work, capacity, faces
+from llmcost.book import (bars, check, choose, choose_format, choose_model, curve, explore, grade, heads, mark, output, part, plot,
+                          predict, say, slide, steps, table, usage_paste)
 from llmcost.book.parts import ExploreError
 from llmcost.book.frontend import static
 from llmcost.book.prose import Shown
@@ -61,7 +61,7 @@ def test_a_fixed_value_that_nothing_uses_is_refused():
 def test_parts_can_serve_two_controls():
     models = choose_model(["llama_3_1_8b", "llama_3_1_70b"], "llama_3_1_70b")
     control(choices=[models])
-    explore("c", "t", "c", [output(serving.crossover_tokens)], choices=[models], weight_bytes_per_param=2, kv_bytes_per_element=2)
+    explore("c", "t", "c", [output(capacity.crossover_tokens)], choices=[models], weight_bytes_per_param=2, kv_bytes_per_element=2)
 
 
 def test_a_name_that_could_break_out_of_the_page_is_refused():
@@ -99,11 +99,11 @@ def test_the_page_carries_only_the_facts_it_uses():
 def test_the_python_line_gives_the_first_output():
     from llmcost.book.explore import python_line
     from llmcost.catalog import GPUS, MODELS  # the names in the line
-    shown = explore("c", "t", "c", outputs=[output(serving.crossover_tokens, "tokens")],
+    shown = explore("c", "t", "c", outputs=[output(capacity.crossover_tokens, "tokens")],
                     choices=[choose_model(["llama_3_1_8b", "llama_3_1_70b"], "llama_3_1_70b"),
                              choose_format("kv_bytes_per_element", ["bf16", "fp8"], "fp8")], weight_bytes_per_param=2)
     line = python_line(shown.spec)
-    assert eval(line, {"at": faces.at, "serving": serving, "MODELS": MODELS, "GPUS": GPUS}) == shown.values[0]
+    assert eval(line, {"at": faces.at, "capacity": capacity, "MODELS": MODELS, "GPUS": GPUS}) == shown.values[0]
 
 
 def test_a_choice_that_overrides_a_record_is_written_out():
@@ -126,6 +126,77 @@ def test_drawings_name_what_they_evaluate():
     assert control(drawing=bars({"one": [curve(attention.kv_cache_bytes, "cache")]})).spec["plot"]["unit"] == "byte"
     assert explore("h", "t", "c", [output(attention.kv_elements, "n")], sliders=[slide("n_kv_heads", 1, 8, 8, values=[1, 8])], drawing=heads(),
                    n_heads=8, d_head=4).spec["plot"]["kind"] == "heads"
+
+
+HEADS = choose("heads", "Heads", {"MHA": {"n_kv_heads": 64}, "GQA": {"n_kv_heads": 8}, "own": {}}, "GQA")
+OWN = slide("n_kv_heads", 1, 64, 16, values=[1, 16, 64], when=("heads", "own"))
+
+
+def test_a_slider_that_waits_for_an_option_leaves_the_others_their_facts():
+    facts = {name: value for name, value in KV.items() if name != "n_kv_heads"}
+    shown = explore("c", "t", "c", [output(attention.kv_elements)], choices=[HEADS], sliders=[OWN], d_head=facts["d_head"])
+    assert shown.state["n_kv_heads"] == 8 and shown.spec["sliders"][0]["when"] == ["heads", "own"]
+    own = explore("c", "t", "c", [output(attention.kv_elements)], choices=[HEADS | {"value": "own"}], sliders=[OWN], d_head=128)
+    assert own.state["n_kv_heads"] == 16
+
+
+def test_a_slider_that_waits_for_nothing_on_offer_is_refused():
+    with pytest.raises(ExploreError, match="waits for heads = mine; there is {'heads': "):
+        explore("c", "t", "c", [output(attention.kv_elements)], choices=[HEADS], sliders=[OWN | {"when": ["heads", "mine"]}], d_head=128)
+
+
+def test_an_option_that_leaves_a_formula_without_a_value_is_refused():
+    with pytest.raises(ExploreError, match="kv_elements needs n_kv_heads when heads is own"):
+        explore("c", "t", "c", [output(attention.kv_elements)], choices=[HEADS], d_head=128)
+
+
+def test_stops_of_a_price_are_easy_to_read_where_people_read_them(monkeypatch):
+    from llmcost.notation import NOTATION, Quantity
+    monkeypatch.setitem(NOTATION, "rent", Quantity("r", "usd/second", "rent", 0, 1))
+    monkeypatch.setitem(NOTATION, "price", Quantity("p", "usd/token", "price", 0, 1))
+    assert slide("rent", 1 / 3600, 20 / 3600, 2 / 3600)["values"] == [stop / 3600 for stop in (1, 2, 5, 10, 20)]
+    assert slide("price", 0.1e-6, 10e-6, 1e-6)["values"] == [stop / 1e6 for stop in (0.1, 0.2, 0.5, 1, 2, 5, 10)]
+
+
+RECORD = {"prompt_tokens": 900, "completion_tokens": 100}
+
+
+def test_pasted_counts_give_the_first_state(monkeypatch):
+    paste = usage_paste(RECORD)
+    shown = explore("c", "t", "c", [output(attention_work.tokens_processed_with_cache)], paste=paste, sliders=[slide("prompt_tokens", 1, 1024, 512)])
+    assert shown.spec["paste"]["counts"] == {"output_tokens": 100} and shown.values == [512 + 100 - 1]
+    assert json.loads(paste["example"]) == RECORD
+    over = explore("c", "t", "c", [output(attention_work.tokens_processed_with_cache)], paste=paste, prompt_tokens=1,
+                   sliders=[slide("output_tokens", 1, 1024, 512)])
+    assert over.values == [100]
+    with pytest.raises(ExploreError, match="listens to a count that is pasted"):
+        control(paste=paste)
+    with pytest.raises(ValueError, match="No known usage record"):
+        usage_paste({})
+
+
+def test_a_mark_listens_and_has_the_units_of_its_axes():
+    line = curve(attention.kv_cache_bytes, "cache")
+    here = mark("here", x=(attention_work.tokens_processed_with_cache, {}), y=(attention.kv_cache_bytes, {"batch": 2}))
+    shown = control(drawing=plot("context", 1024, 8192, "bytes", [line], marks=[here]), sliders=[
+        slide("context", 1024, 8192, 4096), slide("output_tokens", 1, 1024, 512)], prompt_tokens=100)
+    assert shown.spec["plot"]["marks"][0]["y"] == {"formula": "kv_cache_bytes", "with": {"batch": 2}}
+    with pytest.raises(ExploreError, match="tokens_processed_with_cache needs output_tokens"):
+        control(drawing=plot("context", 1024, 8192, "bytes", [line], marks=[here]), prompt_tokens=100)
+    with pytest.raises(ExploreError, match="the mark here has byte for x; the axis is in token"):
+        plot("context", 1024, 8192, "bytes", [line], marks=[mark("here", x=(attention.kv_cache_bytes, {}), y=(attention.kv_cache_bytes, {}))])
+
+
+def test_a_part_that_repeats_listens_to_how_often():
+    def timeline(**more):
+        return control(drawing=bars({"one": [part(attention.kv_cache_bytes, "cache", repeats="output_tokens", **more)]}),
+                       sliders=[slide("context", 1024, 8192, 4096), *([] if more else [slide("output_tokens", 1, 1024, 512)])])
+
+    assert timeline().spec["plot"]["bars"][0]["parts"][0]["repeats"] == {"name": "output_tokens"}
+    with pytest.raises(ExploreError, match="no formula|drawing needs output_tokens"):
+        control(drawing=bars({"one": [part(attention.kv_cache_bytes, "cache", repeats="output_tokens")]}))
+    by_formula = part(attention.kv_cache_bytes, "cache", repeats="kv_elements")
+    assert by_formula["repeats"] == {"formula": "kv_elements"} and control(drawing=bars({"one": [by_formula]})).values
 
 
 SLIPS = {"query heads used where KV heads belong": 2_621_440}

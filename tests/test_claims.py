@@ -1,5 +1,7 @@
 """The verdict on every statement of the sources is the one that its digits give."""
 
+import dataclasses
+
 import pytest
 
 from llmcost import catalog, claims
@@ -42,3 +44,11 @@ def test_a_claim_about_an_unknown_formula_is_refused():
                          formula="attention.magic")
     with pytest.raises(claims.ClaimError, match="attention.magic"):
         claims.evaluate(claim)
+
+
+def test_a_gpu_computes_in_bf16_unless_a_peak_is_given():
+    claim = claims.Claim(id="x", source="004", place="", chapter="", statement="", verdict="exact", why="", printed="295.2",
+                         unit="FLOP/byte", formula="roofline.ridge_point", given={"gpu": "h100_sxm"})
+    in_fp8 = dataclasses.replace(claim, given={"gpu": "h100_sxm", "peak_flops": catalog.GPUS["h100_sxm"].peak_flops_fp8})
+    assert claims.derive(claim) == "exact"
+    assert claims.evaluate(in_fp8) == pytest.approx(590.7, abs=0.1)

@@ -97,12 +97,14 @@ def unit_registry():
     registry = pint.UnitRegistry()
     for word in ("token", "sequence", "head", "layer", "element", "parameter", "fraction", "flop"):
         registry.define(f"{word} = []")
+    registry.define("usd = [money]")
     return registry
 
 
 def dimension_of(formula, registry):
     units = faces.units(formula)
-    values = {name: 3.0 * registry(unit) if unit != "1" else 3.0 for name, unit in units.items() if name != "return"}
+    names = [name for name in units if name != "return"]
+    values = {name: (3.0 + i) * registry(units[name]) if units[name] != "1" else 3.0 + i for i, name in enumerate(names)}
     values = {name: value.m if hasattr(value, "m") and value.dimensionless else value for name, value in values.items()}
     return registry.Quantity(formula(**values)).dimensionality, registry.Quantity(1, units["return"].replace("fraction", "")
                                                                                  if units["return"] != "1" else "").dimensionality
@@ -121,6 +123,17 @@ def test_dimension_catches_a_swapped_denominator(unit_registry):
         return memory_bandwidth / weight_bytes
 
     got, want = dimension_of(reading_time, unit_registry)
+    assert got != want
+
+
+def test_dimension_catches_the_inverted_unit_cost(unit_registry):
+    """A source prints tokens over dollars where the cost of a token is dollars over tokens."""
+    from llmcost.units import TokensPerSecond, UsdPerSecond, UsdPerToken
+
+    def inverted(hardware_price: UsdPerSecond, tokens_per_second: TokensPerSecond) -> UsdPerToken:
+        return tokens_per_second / hardware_price
+
+    got, want = dimension_of(inverted, unit_registry)
     assert got != want
 
 

@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 import pytest
 import quickjs
 
-from llmcost.formats import format_value
+from llmcost.book.explore import python_line
+from llmcost.formats import PRICED, format_value
 
 CONTROLS = Path(__file__).parents[1] / "lib" / "bookext" / "static" / "controls.js"
 
@@ -21,6 +22,9 @@ globalThis.llmcost.formulas = {
     2 * n_layers * n_kv_heads * d_head * kv_bytes_per_element * context * batch,
   weight_bytes: ({n_params, weight_bytes_per_param}) => n_params * weight_bytes_per_param,
   partly_defined: ({context}) => (context > 100 && context < 10000 ? NaN : 1e9),
+  decode_seconds: ({output_tokens}) => output_tokens * 0.02,
+  prefill_seconds: ({context}) => context * 1e-4,
+  cost: ({context, input_price, output_tokens}) => (context + 5 * output_tokens) * input_price,
   kv_head_of_query_head: ({query_head, n_heads, n_kv_heads}) => Math.floor(query_head * n_kv_heads / n_heads),
 };
 """
@@ -111,7 +115,8 @@ FORMATS = [
     (430_626, "token", False, "430,626 tokens"), (1, "token", False, "1 token"), (0, "token", False, "0 tokens"),
     (70.6e9, "1", False, "70.6 G"), (0.906, "1", False, "0.906"), (8, "head", False, "8 heads"), (1.125, "1", False, "1.13"),
     (23.71, "token/second", False, "23.7 tokens/s"), (0.883, "fraction", False, "88.3 %"),
-    (1.71, "usd", False, "$1.71"), (-1500, "byte", False, "−1.50 kB"),
+    (1.71, "usd", False, "$1.71"), (3e-6, "usd/token", False, "$3.00 per M tokens"), (1e-9, "usd/token", False, "$0.00100 per M tokens"),
+    (2.5 / 3600, "usd/second", False, "$2.50/h"), (0, "usd/token", False, "$0 per M tokens"), (-1500, "byte", False, "−1.50 kB"),
 ]
 
 
@@ -126,7 +131,7 @@ def test_a_value_that_is_not_finite_is_a_dash(js, value):
 
 
 UNITS = ["1", "token", "sequence", "head", "layer", "byte", "byte/token", "byte/second", "byte/element", "byte/parameter",
-         "second", "flop", "flop/second", "flop/byte", "token/second", "fraction", "usd"]
+         "second", "flop", "flop/second", "flop/byte", "token/second", "fraction", "usd", "usd/token", "usd/second"]
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -137,6 +142,7 @@ def test_format_equals_python(js, unit, binary):
     values += [float(draw.randint(0, 10 ** draw.randint(1, 15))) for _ in range(300)]
     values += [draw.randint(1, 9999) / 8 * 1000 ** draw.randint(0, 3) for _ in range(300)]  # ties such as 1.125
     values += [0.0, 999.5, 999_500.0, 1023.5, 1_048_064.0, 9_999_999.5, 1e7, 0.9995, 0.00995, 0.125, 2.675]
+    values = [value / float(PRICED[unit][0]) if unit in PRICED else value for value in values]
     shown = js.run("values.map((value) => llmcost.format(value, unit, binary))", values=values, unit=unit, binary=binary)
     assert shown == [format_value(value, unit, binary) for value in values]
 
@@ -149,7 +155,8 @@ NUMBERS = [
     ("328 kB/token", "byte/token", 328_000), ("328 kB per token", "byte/token", 328_000), ("64", "head", 64), ("64 heads", "head", 64),
     ("42 ms", "second", 0.042), ("42m", "second", 0.042), ("3 µs", "second", 3e-6), ("290 TFLOP/s", "flop/second", 2.9e14),
     ("$1.50", "usd", 1.5), ("35 %", "fraction", 0.35), ("0.35", "fraction", 0.35), ("70B", "1", 70e9), (".5", "1", 0.5),
-    ("−3", "1", -3), (" ~1_000_000 tokens ", "token", 1e6),
+    ("$3", "usd/token", 3e-6), ("0.30 per million tokens", "usd/token", 3e-7), ("$15/Mtok", "usd/token", 15e-6),
+    ("$2.50/h", "usd/second", 2.5 / 3600), ("2.5 USD per hour", "usd/second", 2.5 / 3600), ("−3", "1", -3), (" ~1_000_000 tokens ", "token", 1e6),
 ]
 
 
@@ -160,7 +167,7 @@ def test_a_number_a_reader_types(js, text, unit, value):
 
 @pytest.mark.parametrize("text, unit", [
     ("", "byte"), ("many", "byte"), ("12,34", "byte"), ("1.2.3", "byte"), ("5 bananas", "byte"), ("5 s", "byte"), ("5 min", "second"),
-    ("1e999", "byte"), ("kB", "byte"), ("35 %", "byte"), ("--5", "1"), ("<b>5</b>", "1"),
+    ("3M", "usd/token"), ("3 per token", "usd/token"), ("3 per s", "usd/second"), ("1e999", "byte"), ("kB", "byte"), ("35 %", "byte"), ("--5", "1"), ("<b>5</b>", "1"),
 ])
 def test_what_is_not_a_number_is_refused(js, text, unit):
     assert js.run("Number.isNaN(llmcost.parse(text, unit))", text=text, unit=unit) is True
@@ -229,7 +236,7 @@ def test_an_address_sets_what_it_can_and_tells_the_rest(js):
 
 def test_an_address_round_trips(js):
     picks = {"model": "small", "cache": "fp8", "axes": "log", "bytes": "GiB", "context": 16384}
-    assert js.run("llmcost.picksFromQuery(spec, llmcost.queryFromPicks(picks))", spec=control(), picks=picks) == {"picks": picks, "ignored": []}
+    assert js.run("llmcost.picksFromQuery(spec, llmcost.queryFromPicks(spec, picks))", spec=control(), picks=picks) == {"picks": picks, "ignored": []}
 
 
 def test_a_value_that_is_not_defined_says_so(js):
@@ -243,6 +250,69 @@ def test_a_formula_that_is_missing_is_named(js):
     spec["outputs"][0]["formula"] = "nowhere"
     with pytest.raises(quickjs.JSException, match="formula nowhere is not on this page"):
         js.run("llmcost.evaluate(spec)", spec=spec)
+
+
+def own_price():
+    """A control whose slider is there for one option only, and whose counts are pasted."""
+    return {
+        "id": "bill", "title": "A bill", "plot": None, "fixed": {},
+        "choices": [{"name": "price", "label": "Price", "value": "list", "style": "radio", "options": [
+            {"key": "list", "label": "list", "python": 'PRICES["a"]', "facts": {"input_price": 3e-6}},
+            {"key": "own", "label": "own", "facts": {}}]}],
+        "sliders": [{"name": "input_price", "label": "Price", "unit": "usd/token", "values": [1e-6, 2.5e-6, 0.3e-6, 1e-6 / 3],
+                     "value": 2.5e-6, "when": ["price", "own"]}],
+        "outputs": [{"formula": "cost", "label": "Cost", "unit": "usd", "with": {}}],
+        "python": {"call": "economics.cost", "names": ["context", "input_price", "output_tokens"], "scales": {"input_price": "1e6"}},
+        "paste": {"label": "Usage", "example": "", "kinds": [], "limit": 1_000_000_000, "counts": {"context": 2000, "output_tokens": 100}},
+    }
+
+
+def test_a_slider_counts_only_while_its_option_is_chosen(js):
+    spec = own_price()
+    listed, own = (js.run("llmcost.evaluate(spec, picks)", spec=spec, picks={"price": key, "input_price": 1e-6}) for key in ("list", "own"))
+    assert [listed["state"]["input_price"], own["state"]["input_price"]] == [3e-6, 1e-6]
+    assert listed["python"] == 'at(economics.cost, PRICES["a"], context=2000, output_tokens=100)'
+    assert own["python"] == "at(economics.cost, context=2000, input_price=1/1e6, output_tokens=100)"
+    for key, price in (("list", ""), ("own", "input_price=0.000001&")):
+        query = f"price={key}&{price}context=2000&output_tokens=100"
+        assert js.run("llmcost.queryFromPicks(spec, picks)", spec=spec, picks=listed["state"]["picks"] | {"price": key}) == query
+        assert js.run("llmcost.picksFromQuery(spec, query).ignored", spec=spec, query=query) == []
+    found = js.run("llmcost.picksFromQuery(spec, query)", spec=spec, query="input_price=0.000001&price=list")
+    assert found == {"picks": {"price": "list"}, "ignored": ["input_price=0.000001"]}
+
+
+def test_pasted_counts_are_in_the_address_as_whole_numbers(js):
+    query = "context=123457&output_tokens=1000000000"
+    assert js.run("llmcost.picksFromQuery(spec, query)", spec=own_price(), query=query)["picks"] == {"context": 123_457, "output_tokens": 10**9}
+    for wrong in ("context=-1", "context=1.5", "context=1e3", "context=1000000001", "context=", "context=0x10", "context=%20"):
+        assert js.run("llmcost.picksFromQuery(spec, query)", spec=own_price(), query=wrong)["picks"] == {}
+    state = js.run("llmcost.state(spec, picks)", spec=own_price(), picks={"context": 7.5, "output_tokens": 0})
+    assert (state["context"], state["output_tokens"]) == (2000, 0)
+
+
+def test_a_pasted_count_comes_before_the_slider_of_its_name(js):
+    spec = own_price()
+    spec["sliders"].append({"name": "context", "label": "Context", "unit": "token", "values": [1024, 4096], "value": 4096})
+    for picks, context in (({}, 2000), ({"context": 4096}, 4096), ({"context": 5}, 5)):
+        assert js.run("llmcost.state(spec, picks).context", spec=spec, picks=picks) == context
+
+
+@pytest.mark.parametrize("unit, scale", [(unit, scale) for unit, (scale, _) in PRICED.items()])
+def test_prices_are_written_as_people_say_them(js, unit, scale):
+    """The twins of the shown line of Python give the same text, and the text the same number."""
+    draw = random.Random(3)
+    said = [0.0, 3.0, 0.3, 2.5, 15.0, 0.075, 1e-4] + [round(draw.uniform(0, 50), draw.randint(0, 4)) for _ in range(200)]
+    values = [price / float(scale) for price in said] + [draw.uniform(1e-9, 1e-3) for _ in range(100)]
+    spec = own_price()
+    spec["python"]["scales"] = {"input_price": scale}
+    spec["choices"] = []
+    for i, value in enumerate(values):
+        spec["sliders"] = [{"name": "input_price", "label": "", "unit": unit, "values": [value], "value": value}]
+        line = js.run("llmcost.evaluate(spec).python", spec=spec)
+        assert line == python_line(spec)
+        written = re.search(r"input_price=([^,]*),", line)[1]
+        assert eval(written) == pytest.approx(value, rel=1e-14)
+        assert i >= len(said) or written.endswith(f"/{scale}")
 
 
 # --- drawing ---------------------------------------------------------------------------------
@@ -344,6 +414,88 @@ def test_bars_hatch_what_does_not_fit(js, context, fits):
     assert len(hatched) == (0 if fits else 1)
     assert any("does not fit" in text for text in texts) is not fits
     assert "Weights 141 GB" in texts and "memory the driver reports: 171 GB" in texts
+
+
+def ticks_of(svg):
+    return [text.text for text in ElementTree.fromstring(svg).iter(f"{SVG}text") if text.get("class") == "tick"]
+
+
+def curves_in(unit, scale, low, high):
+    return CURVES | {"y": {"label": "Y", "unit": unit, "scale": scale, "min": low, "max": high}, "curves": []}
+
+
+@pytest.mark.parametrize("unit, scale, low, high, shown", [
+    ("usd/token", "log", 1e-8, 1e-4, ["0.01", "0.10", "1", "10", "100"]),
+    ("usd/token", "linear", 0, 5e-6, ["0", "1", "2", "3", "4", "5"]),
+    ("usd/second", "log", 0.1 / 3600, 10 / 3600, ["0.10", "1", "10"]),
+    ("usd/second", "linear", 0, 2 / 3600, ["0", "0.50", "1", "1.50", "2"]),
+    ("usd", "log", 1e-3, 1e7, ["$0.001", "$0.10", "$10", "$1,000", "$100,000", "$10 M"]),
+    ("usd", "linear", 0, 0.15, ["$0", "$0.025", "$0.05", "$0.075", "$0.10", "$0.125", "$0.15"]),
+    ("second", "log", 1e-3, 1e3, ["1 ms", "100 ms", "10 s", "1,000 s"]),
+    ("second", "linear", 0, 1.5, ["0 s", "0.25 s", "0.5 s", "0.75 s", "1 s"]),
+    ("second", "linear", 0, 2e-4, ["0 µs", "50 µs", "100 µs", "150 µs", "200 µs"]),
+    ("fraction", "log", 1e-3, 1, ["0.1 %", "1 %", "10 %", "100 %"]),
+])
+def test_ticks_are_short_and_alike(js, unit, scale, low, high, shown):
+    assert ticks_of(js.draw(control(curves_in(unit, scale, low, high)), {}, 640))[:len(shown)] == shown
+
+
+def test_a_price_axis_says_its_unit_once(js):
+    _, texts = parts(js.draw(control(curves_in("usd/token", "log", 1e-8, 1e-4)), {}, 640))
+    assert "Y ($ per M tokens)" in texts
+
+
+TIMELINE = {"kind": "bars", "unit": "second", "bars": [{"label": "one request", "parts": [
+    {"label": "Prefill", "formula": "prefill_seconds", "with": {}},
+    {"label": "Decode", "formula": "decode_seconds", "with": {}, "repeats": {"name": "output_tokens"}}]}]}
+
+
+@pytest.mark.parametrize("output_tokens, width, ticks, note", [
+    (20, 640, 19, ""), (1, 640, 0, ""), (61, 640, 30, ", a tick every 2 of 61 steps"), (1000, 640, 49, ", a tick every 20 of 1,000 steps"),
+    (60, 300, 59, "")])
+def test_a_part_of_a_bar_is_cut_into_its_steps(js, output_tokens, width, ticks, note):
+    spec = control(TIMELINE)
+    spec["fixed"]["output_tokens"] = output_tokens
+    root, texts = parts(js.draw(spec, {"context": 1024}, width))
+    cuts = [path.get("d") for path in root.iter(f"{SVG}path") if path.get("class", "").startswith("cut")]
+    assert sum(d.count("M") for d in cuts) == ticks
+    assert f"Decode {format_value(output_tokens * 0.02, 'second')}{note}" in texts
+    assert "0 s" in texts or "0 ms" in texts
+
+
+def test_a_part_too_narrow_for_its_steps_has_no_ticks(js):
+    spec = control(TIMELINE)
+    spec["fixed"]["output_tokens"] = 40
+    assert 'class="cut' not in js.draw(spec, {"context": 131072}, 320)
+
+
+ROOFLINE = {
+    "kind": "curves", "x": {"name": "intensity", "label": "Intensity", "unit": "flop/byte", "scale": "log", "min": 1, "max": 1000},
+    "y": {"label": "Speed", "unit": "byte", "scale": "log", "min": 1e9, "max": 1e12},
+    "curves": [{"label": "roof", "formula": "partly_defined", "with": {"context": 0}}],
+    "marks": [{"label": "decode", "x": {"formula": "prefill_seconds", "with": {"context": 30_000}}, "y": {"formula": "state_bytes", "with": {}}},
+              {"label": "prefill", "x": {"formula": "prefill_seconds", "with": {}}, "y": {"formula": "state_bytes", "with": {"context": 1e5}}},
+              {"label": "nowhere", "x": {"formula": "partly_defined", "with": {"context": 200}}, "y": {"formula": "state_bytes", "with": {}}}]}
+
+
+@pytest.mark.parametrize("width", [320, 640])
+def test_marks_stand_at_their_formulas_and_at_the_end_of_an_axis(js, width):
+    root, texts = parts(js.draw(control(ROOFLINE), {"context": 4096}, width))
+    pins = [shape for shape in root.iter() if shape.get("class", "").startswith("pin")]
+    assert len(pins) == 2, "a mark without a value is not drawn"
+    assert "decode" in texts and "prefill, 0.410 FLOP/byte" in texts
+    assert pins[1].get("transform").endswith("rotate(180)") and not pins[0].get("transform")
+    assert "decode at 3.00 FLOP/byte and 1.34 GB" in root.find(f"{SVG}desc").text
+    moved, _ = parts(js.draw(control(ROOFLINE), {"context": 131072}, width))
+    assert [shape.attrib for shape in moved.iter() if shape.get("class", "").startswith("pin")] != [pin.attrib for pin in pins]
+
+
+def test_labels_of_marks_keep_off_each_other(js):
+    plot = ROOFLINE | {"marks": [{"label": f"point {i}", "x": {"formula": "prefill_seconds", "with": {"context": 3e5 * 1.02**i}},
+                                  "y": {"formula": "state_bytes", "with": {"context": 3e4}}} for i in range(3)]}
+    root, _ = parts(js.draw(control(plot), {}, 640))
+    places = [(float(text.get("x")), float(text.get("y"))) for text in root.iter(f"{SVG}text") if (text.text or "").startswith("point")]
+    assert all(abs(a[1] - b[1]) > 12 or abs(a[0] - b[0]) > 50 for i, a in enumerate(places) for b in places[:i])
 
 
 def test_each_query_head_has_one_line_to_its_kv_head(js):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmcost import attention, moe, serving
+from llmcost import attention, attention_work, capacity, economics, layers, moe, roofline, serving
 from llmcost.catalog import MODELS
 from llmcost.faces import at
 
@@ -46,23 +46,107 @@ def test_window_as_wide_as_the_context_is_full_attention(context, n_layers, n_kv
     assert attention.sliding_cache_bytes(context, context, n_layers, n_kv_heads, d_head, 2) == full
 
 
+def live_bytes(layer, context, kv=2, linear=4) -> float:
+    """Bytes that one layer must keep after `context` tokens, entry by entry, in words of its own."""
+    kind = layer["attention"]
+    if kind in ("full", "sparse", "sliding", "chunked"):
+        seen = [position for position in range(context)
+                if kind in ("full", "sparse") or (kind == "sliding" and position >= context - layer["window"])]
+        if kind == "chunked":
+            seen = range(min(context, layer["chunk"]))  # room for the fullest chunk so far
+        index = layer["d_index"] * 2 * context if kind == "sparse" else 0
+        return len(seen) * (layer["d_head"] + layer["d_head"]) * layer["n_kv_heads"] * kv + index
+    if kind == "mla":
+        index = (layer["d_index"] + 4) * context if layer.get("n_index_heads") else 0
+        return context * (layer["kv_rank"] + layer["d_rope"]) * kv + index
+    if kind in ("compressed", "shared_window"):
+        window = min(context, layer["window"]) * layer["d_head"] * kv
+        if kind == "shared_window":
+            return window
+        ratio, halves = layer["compress_ratio"], layer["n_overlaps"]
+        widths = [layer["d_head"]] + ([layer["d_index"]] if layer.get("n_index_heads") else [])
+        unfinished = sum(2 * (halves * ratio) * (halves * width) * 4 for width in widths)
+        index = context / ratio * (layer["d_index"] + 4) if len(widths) == 2 else 0
+        return window + context / ratio * layer["d_head"] * kv + index + unfinished
+    state = layer["n_state_heads"] * layer["d_key"] * layer["d_value"] * linear
+    if kind == "linear":
+        return state
+    channels = 2 * layer["n_key_heads"] * layer["d_key"] + layer["n_state_heads"] * layer["d_value"]
+    return state + (layer["conv_width"] - 1) * channels * 2
+
+
 @every_model
-def test_state_is_the_sum_of_its_layers(model):
-    """The one formula for a mix of layers equals the formulas of each kind, added up layer by layer."""
-    for context in (1, 1_000, 4_096, 4_097, 1_000_000):
-        total = 0
-        for group in model.layers:
-            for _ in range(group["n"]):
-                if group["attention"] == "mla":
-                    total += context * attention.mla_bytes_per_token(1, group["kv_rank"], group["d_rope"], 2)
-                elif group["attention"] == "linear":
-                    total += attention.linear_state_bytes(1, group["n_state_heads"], group["d_key"], group["d_value"], 4)
-                elif group["attention"] == "sliding":
-                    total += attention.sliding_cache_bytes(context, group["window"], 1, group["n_kv_heads"],
-                                                           group["d_head"], 2)
-                else:
-                    total += attention.kv_cache_bytes(1, context, 1, group["n_kv_heads"], group["d_head"], 2)
-        assert state(model, context) == total + context * model.index_bytes_per_token
+@pytest.mark.parametrize("context", [1, 127, 4_096, 4_097, 20_000])
+def test_state_is_the_sum_of_what_each_layer_keeps(model, context):
+    total = sum(group["n"] * live_bytes(group, context) for group in model.layers)
+    assert state(model, context) == pytest.approx(total, rel=1e-12)
+
+
+def test_every_kind_of_layer_has_a_model():
+    assert {group["attention"] for model in MODELS.values() for group in model.layers} == set(layers.KINDS)
+
+
+@given(st.integers(1, 60), st.integers(1, 12))
+def test_pairs_are_counted(context, limit):
+    """Walk through the queries and count the keys that each may see."""
+    seen = {"full": 0, "window": 0, "chunk": 0}
+    for query in range(context):
+        for key in range(query + 1):
+            seen["full"] += 1
+            seen["window"] += query - key < limit
+            seen["chunk"] += query // limit == key // limit
+    assert attention_work.causal_pairs(context) == seen["full"]
+    assert attention_work.window_pairs(context, limit) == seen["window"]
+    assert attention_work.chunk_pairs(context, limit) == seen["chunk"]
+    assert attention.tokens_in_chunk(context, limit) == (context - 1) % limit + 1
+
+
+@every_model
+@pytest.mark.parametrize("prompt", [1, 7, 300])
+def test_prefill_attends_as_decode_would_token_by_token(model, prompt):
+    """Summed over the prompt, one token at a time, attention costs the same; MLA differs by its absorbed form."""
+    steps = sum(at(attention_work.state_attention_flops, model, context=i) for i in range(1, prompt + 1))
+    absorbed = model.full_attention_flops
+    assert at(attention_work.prefill_attention_flops, model, prompt_tokens=prompt,
+              full_prefill_flops=absorbed) == pytest.approx(steps, rel=1e-12)
+    assert model.full_prefill_flops <= absorbed
+
+
+@every_model
+def test_a_prompt_of_one_token_is_a_decode_step_of_one_sequence(model):
+    given_ = {"batch": 1, "weight_bytes_per_param": 2}
+    prefill = at(serving.prefill_flops, model, batch=1, prompt_tokens=1, full_prefill_flops=model.full_attention_flops)
+    assert prefill == pytest.approx(at(serving.decode_flops, model, batch=1, context=1), rel=1e-12)
+    assert at(serving.prefill_bytes, model, prompt_tokens=1, **given_) == at(serving.weight_bytes_read, model, **given_)
+
+
+@given(st.integers(16, 4096), st.integers(16, 4096))
+def test_the_critical_rows_are_where_computing_takes_as_long_as_moving(inner, columns):
+    ridge = 20.0
+    rows = roofline.critical_rows(inner, columns, ridge, 2, 2)
+    if rows > 0 and rows < 1e6:
+        flops = roofline.matmul_flops(rows, inner, columns)
+        assert flops / roofline.matmul_bytes(rows, inner, columns, 2, 2) == pytest.approx(ridge, rel=1e-9)
+
+
+def test_seats_are_the_critical_rows_of_a_very_wide_matrix():
+    assert roofline.critical_rows(10**9, 10**9, 295, 2, 2) == pytest.approx(roofline.seats(295, 2), rel=1e-5)
+
+
+@every_model
+def test_output_tokens_cost_at_least_as_much_as_input_tokens_at_the_same_batch(model):
+    """The weights are read once for each pass; more tokens in it never make a token dearer."""
+    h100 = {"peak_flops": 989e12, "memory_bandwidth": 3.35e12, "n_gpus": 8}
+    costs = [at(serving.input_token_gpu_seconds, model, h100, batch=1, prompt_tokens=2**i, weight_bytes_per_param=2)
+             - at(attention_work.prefill_attention_flops, model, prompt_tokens=2**i) / 2**i / h100["peak_flops"]
+             for i in range(0, 11)]
+    assert all(later <= earlier * (1 + 1e-9) for earlier, later in itertools.pairwise(costs))
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**6))
+def test_a_bill_without_discounts_is_tokens_times_price(fresh, cached, written):
+    usd = economics.input_usd(fresh + cached + written, cached, written, 3e-6, 3e-6, 3e-6, 10**9, 1, 1, 1)
+    assert usd == pytest.approx((fresh + cached + written) * 3e-6)
 
 
 @every_model
@@ -74,7 +158,7 @@ def test_state_never_shrinks_with_context(model):
 @every_model
 def test_marginal_byte_of_a_long_context_is_the_growing_part(model):
     context = 5_000_000
-    growth = at(serving.growing_bytes_per_token, model, kv_bytes_per_element=2)
+    growth = at(capacity.growing_bytes_per_token, model, kv_bytes_per_element=2)
     assert state(model, context + 1) - state(model, context) == growth
 
 
@@ -86,17 +170,17 @@ def test_work_with_and_without_cache_is_counted(prompt, output):
         length = prompt + step
         passes += length
         pairs += sum(position + 1 for position in range(length))
-    assert attention.tokens_processed_without_cache(prompt, output) == passes
-    assert attention.scores_without_cache(prompt, output) == pytest.approx(pairs, rel=1e-14)
+    assert attention_work.tokens_processed_without_cache(prompt, output) == passes
+    assert attention_work.scores_without_cache(prompt, output) == pytest.approx(pairs, rel=1e-14)
     fed = prompt + output - 1
-    assert attention.tokens_processed_with_cache(prompt, output) == fed
-    assert attention.scores_with_cache(prompt, output) == sum(range(1, fed + 1))
+    assert attention_work.tokens_processed_with_cache(prompt, output) == fed
+    assert attention_work.scores_with_cache(prompt, output) == sum(range(1, fed + 1))
 
 
 @given(st.integers(1, 10**6))
 def test_one_new_token_needs_no_cache(prompt):
-    assert attention.tokens_processed_with_cache(prompt, 1) == attention.tokens_processed_without_cache(prompt, 1) == prompt
-    assert attention.scores_with_cache(prompt, 1) == pytest.approx(attention.scores_without_cache(prompt, 1), rel=1e-14)
+    assert attention_work.tokens_processed_with_cache(prompt, 1) == attention_work.tokens_processed_without_cache(prompt, 1) == prompt
+    assert attention_work.scores_with_cache(prompt, 1) == pytest.approx(attention_work.scores_without_cache(prompt, 1), rel=1e-14)
 
 
 def test_absorbed_mla_scores_are_those_of_rebuilt_keys_and_values(rng):
@@ -117,7 +201,7 @@ def test_absorbed_mla_scores_are_those_of_rebuilt_keys_and_values(rng):
     absorbed = numpy.einsum("hr,hrd->hd", absorbed_latent, up_value)
     numpy.testing.assert_allclose(absorbed, rebuilt, rtol=1e-12)
     multiply_adds = q_latent.size * context + q_rope.size * context + absorbed_latent.size * context
-    assert attention.mla_attention_flops(n_heads, r, d_rope) * context == 2 * multiply_adds
+    assert attention_work.mla_attention_flops(n_heads, r, d_rope) * context == 2 * multiply_adds
     assert attention.mla_elements(r, d_rope) * context == latent.size + rope.size
 
 
@@ -144,21 +228,21 @@ def test_a_large_batch_reads_every_weight_and_a_single_token_the_active_ones(mod
 @given(st.integers(1, 64), st.integers(1, 64))
 def test_tensor_parallelism_over_one_gpu_changes_nothing(kv_shards, n_gpus):
     """And over several, the fullest holds whole heads, dealt out one by one."""
-    assert serving.state_share(1, kv_shards) == 1
+    assert capacity.state_share(1, kv_shards) == 1
     heads = [0] * n_gpus
     for head in range(max(kv_shards, n_gpus)):
         heads[head % n_gpus] += 1
-    assert serving.state_share(n_gpus, kv_shards) == pytest.approx(max(heads) / kv_shards)
+    assert capacity.state_share(n_gpus, kv_shards) == pytest.approx(max(heads) / kv_shards)
 
 
 @every_model
 def test_weights_and_cache_are_equal_at_the_crossover(model):
     if model.full_elements_per_token + model.sparse_elements_per_token == 0:
         with pytest.raises(ZeroDivisionError):
-            at(serving.crossover_tokens, model, weight_bytes_per_param=2, kv_bytes_per_element=2)
+            at(capacity.crossover_tokens, model, weight_bytes_per_param=2, kv_bytes_per_element=2)
         return
-    tokens = at(serving.crossover_tokens, model, weight_bytes_per_param=2, kv_bytes_per_element=2)
-    growth = at(serving.growing_bytes_per_token, model, kv_bytes_per_element=2)
+    tokens = at(capacity.crossover_tokens, model, weight_bytes_per_param=2, kv_bytes_per_element=2)
+    growth = at(capacity.growing_bytes_per_token, model, kv_bytes_per_element=2)
     assert tokens * growth == pytest.approx(2 * model.n_params)
 
 
@@ -191,12 +275,12 @@ def test_sparse_attention_stores_everything_but_reads_what_it_selects():
 @every_model
 def test_caches_outweigh_weights_from_the_crossover_on(model):
     load = dict(context=8192, n_gpus=8, weight_bytes_per_param=2, kv_bytes_per_element=2, state_bytes_per_element=4)
-    sequences = at(serving.crossover_sequences, model, **load)
-    caches = at(serving.batch_state_bytes_per_gpu, model, batch=sequences, **{k: v for k, v in load.items()
+    sequences = at(capacity.crossover_sequences, model, **load)
+    caches = at(capacity.batch_state_bytes_per_gpu, model, batch=sequences, **{k: v for k, v in load.items()
                                                                                if k != "weight_bytes_per_param"})
-    assert caches == pytest.approx(at(serving.weight_bytes_per_gpu, model, n_gpus=8, weight_bytes_per_param=2))
+    assert caches == pytest.approx(at(capacity.weight_bytes_per_gpu, model, n_gpus=8, weight_bytes_per_param=2))
 
 
 def test_a_prefix_shared_by_all_is_stored_once_and_one_shared_by_none_for_each():
-    assert serving.shared_prefix_tokens(batch=50, context=1000, shared_tokens=1000) == 1000
-    assert serving.shared_prefix_tokens(batch=50, context=1000, shared_tokens=0) == 50_000
+    assert capacity.shared_prefix_tokens(batch=50, context=1000, shared_tokens=1000) == 1000
+    assert capacity.shared_prefix_tokens(batch=50, context=1000, shared_tokens=0) == 50_000

@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from chrome import ARGUMENTS, build, chrome, pages, serving
 from playwright.sync_api import sync_playwright
-from states import controls, expected, in_python, settings, specification
+from states import controls, expected, in_python, is_there, option_input, settings, specification, state
 
 PAGES = pages()
 THEMES = ("light", "dark")
@@ -26,7 +26,7 @@ READ = """async ([id, input, value]) => {
     values: [...figure.querySelectorAll("output[data-output]")].map(output => output.dataset.value),
     texts: [...figure.querySelectorAll("output[data-output]")].map(output => output.textContent),
     drawing: figure.querySelector(".explore-view").innerHTML,
-    shapes: [...figure.querySelectorAll(".explore-view :is(.line, .share, rect)")].map(shape => shape.outerHTML).join(""),
+    shapes: [...figure.querySelectorAll(".explore-view :is(.line, .share, .pin, .cut, rect)")].map(shape => shape.outerHTML).join(""),
     python: figure.querySelector(".explore-python code")?.textContent,
   };
 }"""
@@ -103,7 +103,7 @@ def test_page_reads_without_scripts(reader, site, address):
         page.goto(site + address)
         assert page.locator("article h1").count() == 1
         assert page.locator('meta[name="description"]').count() == 1
-        assert page.locator(".explore input, .explore select, .question input").count() == 0, "a dead control"
+        assert page.locator(".explore :is(input, select, textarea), .question input").count() == 0, "a dead control"
         for figure in page.locator("[data-explore]").all():
             assert not specification(figure)["plot"] or figure.locator(".explore-view svg").count() == 1
 
@@ -118,11 +118,11 @@ def test_the_address_alone_leads_to_the_introduction(reader, site):
 def test_controls_equal_python(open_page, address):
     page = open_page(address)
     for spec in controls(page):
-        for input, value, state in settings(spec):
+        for input, value, known in settings(spec):
             shown = page.evaluate(READ, [spec["id"], input, value])
             for output, number, text in zip(spec["outputs"], shown["values"], shown["texts"], strict=True):
                 where = f"{spec['id']}: {output['label']} at {input} = {value}"
-                assert float(number) == pytest.approx(expected(output, state), rel=1e-9, nan_ok=True), where
+                assert float(number) == pytest.approx(expected(output, known), rel=1e-9, nan_ok=True), where
                 assert text.strip(), where
             if spec["outputs"]:
                 assert in_python(shown["python"]) == pytest.approx(float(shown["values"][0]), rel=1e-9), shown["python"]
@@ -140,12 +140,17 @@ def test_every_slider_and_choice_does_something(open_page, address):
     page = open_page(address)
     for spec in controls(page):
         for slider in spec["sliders"]:
+            if "when" in slider:
+                page.evaluate(READ, [spec["id"], option_input(spec, *slider["when"]), slider["when"][1]])
             input = page.locator(f"#{spec['id']}-{slider['name']}")
             seen = []
             for key in ("Home", "End"):  # by keyboard
                 input.press(key)
                 seen.append(heard(page.evaluate(READ, [spec["id"], None, None])))
             assert seen[0] != seen[1], f"{spec['id']}: the slider {slider['name']} is dead"
+            if "when" in slider:
+                name, value = next((choice["name"], choice["value"]) for choice in spec["choices"] if choice["name"] == slider["when"][0])
+                page.evaluate(READ, [spec["id"], option_input(spec, name, value), value])
         for choice in spec["choices"]:
             seen = []
             for input, value, _ in settings(spec | {"choices": [choice], "sliders": []}):
@@ -159,12 +164,23 @@ def go(page, address):
     return page
 
 
+def last_picks(spec):
+    """The last option of each choice, the last stop of each slider that is there then, other counts than those of the record."""
+    chosen = {choice["name"]: choice["options"][-1]["key"] for choice in spec["choices"]}
+    sliders = {slider["name"]: slider["values"][-1] for slider in spec["sliders"] if is_there(slider, chosen)}
+    return sliders | chosen | {name: count + 1 for name, count in spec.get("paste", {}).get("counts", {}).items()}
+
+
+def an_address(spec):
+    return "&".join(f"{name}={value}" for name, value in last_picks(spec).items())
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_link_leads_to_its_control(open_page, width):
     """Also where all that stands above it has yet to find its height."""
     for address in PAGES:
         for spec in controls(open_page(address, width=width))[-1:]:
-            page = open_page(f"{address}#{spec['id']}?{spec['sliders'][0]['name']}={spec['sliders'][0]['values'][0]}", width=width)
+            page = open_page(f"{address}#{spec['id']}?{an_address(spec)}", width=width)
             page.wait_for_timeout(500)
             assert 0 <= page.evaluate("id => document.getElementById(id).getBoundingClientRect().top", spec["id"]) < 200
 
@@ -173,18 +189,13 @@ def test_a_link_leads_to_its_control(open_page, width):
 def test_address_sets_controls(open_page, address):
     page = None
     for spec in controls(open_page(address)):
-        sliders = {slider["name"]: slider["values"][-1] for slider in spec["sliders"]}
-        picks = sliders | {choice["name"]: choice["options"][-1]["key"] for choice in spec["choices"]}
-        query = "&".join(f"{name}={value}" for name, value in picks.items())
-        linked = f"{spec['id']}?{query}&nothing=banana"
+        picks = last_picks(spec)
+        linked = f"{spec['id']}?{an_address(spec)}&nothing=banana"
         page = go(page, linked) if page else open_page(f"{address}#{linked}")
         shown, note = page.evaluate(READ, [spec["id"], None, None]), page.locator(f"#{spec['id']} .explore-note")
         assert note.inner_text() == "Ignored from the address: nothing=banana"
-        state = dict(spec["fixed"])
-        for choice in spec["choices"]:
-            state |= choice["options"][-1]["facts"]
         for output, number in zip(spec["outputs"], shown["values"], strict=True):
-            assert float(number) == pytest.approx(expected(output, state | sliders), rel=1e-9, nan_ok=True)
+            assert float(number) == pytest.approx(expected(output, state(spec, picks)), rel=1e-9, nan_ok=True)
 
         go(page, f"{spec['id']}?{next(iter(picks), 'nothing')}=banana&%00=1&=&&")
         shown, first = page.evaluate(READ, [spec["id"], None, None]), next(settings(spec))[2]
@@ -192,6 +203,31 @@ def test_address_sets_controls(open_page, address):
         assert [float(number) for number in shown["values"]] == pytest.approx(
             [expected(output, first) for output in spec["outputs"]], rel=1e-9, nan_ok=True)
     assert not page or page.complaints == []
+
+
+def paste_into(page, spec, record):
+    """Paste as a reader does, and read what the control then shows and says."""
+    box = page.locator(f"#{spec['id']}-paste")
+    box.fill(record if isinstance(record, str) else json.dumps(record))
+    box.press("Tab")
+    page.keyboard.press("Enter")
+    return page.evaluate(READ, [spec["id"], None, None]), page.locator(f"#{spec['id']}-paste-said").inner_text()
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_a_pasted_record_counts(open_page, address):
+    page = open_page(address)
+    for spec in (spec for spec in controls(page) if "paste" in spec):
+        shown, said = paste_into(page, spec, {"usage": {"input_tokens": 2000, "cache_read_input_tokens": 700, "output_tokens": 90}})
+        assert said.startswith("Anthropic messages: 2,700 input tokens, of them 700 cached")
+        counts = {"input_tokens": 2700, "cached_tokens": 700, "written_tokens": 0, "output_tokens": 90, "reasoning_tokens": 0}
+        now = state(spec, {name: counts[name] for name in spec["paste"]["counts"]})
+        assert [float(number) for number in shown["values"]] == pytest.approx([expected(output, now) for output in spec["outputs"]], rel=1e-9)
+        for wrong in ("{", {}, {"prompt_tokens": -1, "completion_tokens": 5}, {"prompt_tokens": 1, "completion_tokens": "<b>5</b>"}):
+            again, said = paste_into(page, spec, wrong)
+            assert again["values"] == shown["values"] and said and "tokens, of them" not in said
+            assert page.locator(f"#{spec['id']}-paste").get_attribute("aria-invalid") == "true"
+    assert page.complaints == []
 
 
 @pytest.mark.parametrize("address", PAGES)

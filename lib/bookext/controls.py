@@ -21,6 +21,7 @@ SPEC = re.compile(r'<script type="application/json">(.*?)</script>', re.DOTALL)
 EMPTY_VIEW = '<div class="explore-view"></div>'
 EMPTY_CONTROLS = '<div class="explore-controls"></div>'
 DRAWN_WIDTH = 640
+PASTE_INPUTS, MOST_INPUTS = 4, 10  # a box to paste into is as tall as so many inputs; the style sheet counts no further
 
 
 def formulas() -> str:
@@ -73,9 +74,16 @@ def draw(figure: str) -> str:
         given = json.loads(spec[1])
     except quickjs.JSException as error:
         raise ValueError(str(error).strip()) from error
-    inputs = len(given.get("choices", [])) + len(given.get("sliders", []))
+    inputs = len(given.get("choices", [])) + sum(counts(slider, given) for slider in given.get("sliders", []))
+    inputs = min(MOST_INPUTS, inputs + (PASTE_INPUTS if "paste" in given else 0))
     figure = figure.replace(EMPTY_CONTROLS, EMPTY_CONTROLS.replace("><", f' data-inputs="{inputs}"><'), 1)
     return figure.replace(EMPTY_VIEW, EMPTY_VIEW.replace("><", f">{drawing}<"), 1)
+
+
+def counts(slider: dict, given: dict) -> bool:
+    """True for a slider that is there in the first state of a control."""
+    name, option = slider.get("when", (None, None))
+    return not name or any(choice["name"] == name and choice["value"] == option for choice in given["choices"])
 
 
 def fill(app, pagename, templatename, context, doctree):

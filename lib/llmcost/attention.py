@@ -1,13 +1,13 @@
-"""What attention keeps: shapes to elements, bytes and FLOPs.
+"""What attention keeps and reads: shapes to elements and bytes.
 
 Three things can happen to the state of a conversation when it grows by one token:
-an entry that stays (full attention, MLA), an entry that pushes out an old one
-(sliding window), or nothing new at all (linear attention).
+an entry that stays (full attention, MLA), an entry that pushes out old ones
+(sliding window, chunks), or nothing new at all (linear attention and the delta rule).
 `state_bytes` holds all three, so one formula serves every model.
 """
 
-from .elementwise import floor, minimum, real
-from .units import Bytes, BytesPerElement, BytesPerToken, Count, Flop, FlopPerByte, Sequences, Tokens
+from .elementwise import ceil, floor, minimum, real
+from .units import Bytes, BytesPerElement, BytesPerToken, Count, Sequences, Tokens
 
 
 # --- one layer, one token ------------------------------------------------------------------
@@ -46,6 +46,19 @@ def linear_state_elements(n_state_heads: Count, d_key: Count, d_value: Count) ->
     1048576
     """
     return n_state_heads * d_key * d_value
+
+
+def conv_state_elements(n_key_heads: Count, d_key: Count, n_state_heads: Count, d_value: Count,
+                        conv_width: Tokens) -> Count:
+    """Elements that the short convolutions of one delta-rule layer keep: their last inputs.
+
+    Queries, keys and values pass through a causal convolution over `conv_width` tokens each.
+    Source: Yang 2024 (Gated DeltaNet), section 3.
+
+    >>> conv_state_elements(n_key_heads=16, d_key=128, n_state_heads=64, d_value=128, conv_width=4)
+    36864
+    """
+    return (conv_width - 1) * (2 * n_key_heads * d_key + n_state_heads * d_value)
 
 
 def indexer_bytes_per_token(n_layers: Count, d_index: Count, index_bytes_per_element: BytesPerElement,
@@ -123,110 +136,65 @@ def linear_state_bytes(n_layers: Count, n_state_heads: Count, d_key: Count, d_va
     return n_layers * linear_state_elements(n_state_heads, d_key, d_value) * state_bytes_per_element
 
 
+def tokens_in_chunk(context: Tokens, chunk: Tokens) -> Tokens:
+    """Tokens that the newest of `context` tokens sees when attention stays inside chunks of `chunk` tokens.
+
+    >>> tokens_in_chunk(context=8_192, chunk=8_192), tokens_in_chunk(context=8_193, chunk=8_192)
+    (8192, 1)
+    """
+    context = real(context)
+    return minimum(context, context - chunk * (ceil(context / chunk) - 1))
+
+
 def state_bytes(context: Tokens, full_elements_per_token: Count, sparse_elements_per_token: Count, window: Tokens,
-                sliding_elements_per_token: Count, fixed_state_elements: Count,
-                index_bytes_per_token: BytesPerToken, kv_bytes_per_element: BytesPerElement,
-                state_bytes_per_element: BytesPerElement) -> Bytes:
-    """Bytes that one sequence of `context` tokens keeps in memory, for a model with any mix of layers.
+                sliding_elements_per_token: Count, chunk: Tokens, chunked_elements_per_token: Count,
+                fixed_state_elements: Count, fixed_state_bytes: Bytes, index_bytes_per_token: BytesPerToken,
+                kv_bytes_per_element: BytesPerElement, state_bytes_per_element: BytesPerElement) -> Bytes:
+    """Bytes of memory that one sequence of `context` tokens needs, for a model with any mix of layers.
 
     The element counts are sums over the model's layers; a kind of layer that the model
     does not have counts 0. Sparse attention stores every entry, and an index key besides.
-    A model without a window may pass any `window`.
+    A chunked layer needs room for the fullest chunk so far.
+    A model without a window or chunks may pass any `window` and `chunk`.
 
     >>> state_bytes(context=4096, full_elements_per_token=163_840, sparse_elements_per_token=0, window=1,
-    ...             sliding_elements_per_token=0, fixed_state_elements=0, index_bytes_per_token=0,
-    ...             kv_bytes_per_element=2, state_bytes_per_element=4)
+    ...             sliding_elements_per_token=0, chunk=1, chunked_elements_per_token=0, fixed_state_elements=0,
+    ...             fixed_state_bytes=0, index_bytes_per_token=0, kv_bytes_per_element=2, state_bytes_per_element=4)
     1342177280
     """
     context = real(context)
     entries = (context * (full_elements_per_token + sparse_elements_per_token)
-               + minimum(context, window) * sliding_elements_per_token)
+               + minimum(context, window) * sliding_elements_per_token
+               + minimum(context, chunk) * chunked_elements_per_token)
     return (entries * kv_bytes_per_element + context * index_bytes_per_token
-            + fixed_state_elements * state_bytes_per_element)
+            + fixed_state_elements * state_bytes_per_element + fixed_state_bytes)
 
 
 def state_read_bytes(context: Tokens, full_elements_per_token: Count, sparse_elements_per_token: Count,
-                     index_top_k: Tokens, window: Tokens, sliding_elements_per_token: Count,
-                     fixed_state_elements: Count, index_bytes_per_token: BytesPerToken,
-                     kv_bytes_per_element: BytesPerElement,
+                     index_top_k: Tokens, window: Tokens, sliding_elements_per_token: Count, chunk: Tokens,
+                     chunked_elements_per_token: Count, fixed_state_elements: Count, fixed_state_bytes: Bytes,
+                     index_bytes_per_token: BytesPerToken, kv_bytes_per_element: BytesPerElement,
                      state_bytes_per_element: BytesPerElement) -> Bytes:
     """Bytes of state that attention reads to produce one token, each entry once.
 
     Sparse attention reads every index key and the `index_top_k` entries that it selects.
-    A linear state is read and written back, hence the factor 2 there.
+    A chunked layer reads its own chunk. A linear state is read and written back, hence the factor 2 there.
 
     >>> state_read_bytes(context=1000, full_elements_per_token=0, sparse_elements_per_token=10, index_top_k=100,
-    ...                  window=1, sliding_elements_per_token=0, fixed_state_elements=0, index_bytes_per_token=3,
+    ...                  window=1, sliding_elements_per_token=0, chunk=1, chunked_elements_per_token=0,
+    ...                  fixed_state_elements=0, fixed_state_bytes=0, index_bytes_per_token=3,
     ...                  kv_bytes_per_element=2, state_bytes_per_element=4)
     5000
     """
     context = real(context)
     entries = (context * full_elements_per_token + minimum(context, index_top_k) * sparse_elements_per_token
-               + minimum(context, window) * sliding_elements_per_token)
+               + minimum(context, window) * sliding_elements_per_token
+               + tokens_in_chunk(context, chunk) * chunked_elements_per_token)
     return (entries * kv_bytes_per_element + context * index_bytes_per_token
-            + 2 * fixed_state_elements * state_bytes_per_element)
+            + 2 * (fixed_state_elements * state_bytes_per_element + fixed_state_bytes))
 
 
-# --- work -----------------------------------------------------------------------------------
-
-def attention_flops(n_heads: Count, d_head: Count) -> Flop:
-    """FLOPs that one layer spends on one cached token when one new token attends to it.
-
-    One dot product and one weighted sum of width `d_head` for each query head, 2 FLOPs a
-    multiply-add. How many KV heads there are changes the bytes, not these FLOPs.
-
-    >>> attention_flops(n_heads=64, d_head=128)
-    32768
-    """
-    return 4 * n_heads * d_head
-
-
-def mla_attention_flops(n_heads: Count, kv_rank: Count, d_rope: Count) -> Flop:
-    """The same for MLA in its absorbed form, where heads score and sum the latent itself.
-
-    Scores have width `kv_rank` + `d_rope`, sums have width `kv_rank`. Source: DeepSeek-V2, section 2.1.
-
-    >>> mla_attention_flops(n_heads=128, kv_rank=512, d_rope=64)
-    278528
-    """
-    return 2 * n_heads * (2 * kv_rank + d_rope)
-
-
-def indexer_flops(n_index_heads: Count, d_index: Count) -> Flop:
-    """FLOPs that the indexer of one layer spends on one cached token: a dot product and a weighted sum per head.
-
-    Source: DeepSeek-V3.2, section on DeepSeek Sparse Attention.
-
-    >>> indexer_flops(n_index_heads=64, d_index=128)
-    16512
-    """
-    return 2 * n_index_heads * (d_index + 1)
-
-
-def linear_attention_flops(n_state_heads: Count, d_key: Count, d_value: Count) -> Flop:
-    """FLOPs of one linear-attention layer for one token: decay, add the outer product, read.
-
-    >>> linear_attention_flops(1, 2, 3)
-    30
-    """
-    return 5 * linear_state_elements(n_state_heads, d_key, d_value)
-
-
-def state_attention_flops(context: Tokens, full_attention_flops: Flop, sparse_attention_flops: Flop,
-                          index_top_k: Tokens, window: Tokens, sliding_attention_flops: Flop,
-                          fixed_attention_flops: Flop) -> Flop:
-    """FLOPs that one new token spends attending to its own context, all layers of a model together.
-
-    The arguments are sums over the model's layers, like those of `state_read_bytes`.
-
-    >>> state_attention_flops(4096, full_attention_flops=2_621_440, sparse_attention_flops=0, index_top_k=1,
-    ...                       window=1, sliding_attention_flops=0, fixed_attention_flops=0)
-    10737418240
-    """
-    context = real(context)
-    return (context * full_attention_flops + minimum(context, index_top_k) * sparse_attention_flops
-            + minimum(context, window) * sliding_attention_flops + fixed_attention_flops)
-
+# --- scores ----------------------------------------------------------------------------------
 
 def score_matrix_bytes(context: Tokens, n_heads: Count, score_bytes_per_element: BytesPerElement) -> Bytes:
     """Bytes of the scores of one layer in prefill, were they written out: a square for each query head.
@@ -247,65 +215,3 @@ def running_softmax_bytes(context: Tokens, n_heads: Count, d_head: Count,
     34078720
     """
     return real(context) * n_heads * (d_head + 2) * score_bytes_per_element
-
-
-def attention_intensity(n_heads: Count, n_kv_heads: Count, kv_bytes_per_element: BytesPerElement) -> FlopPerByte:
-    """FLOPs per byte of KV cache read in decode: the heads that share an entry do the reuse.
-
-    It is `attention_flops` over the bytes of `kv_elements`; width and context cancel.
-
-    >>> attention_intensity(n_heads=64, n_kv_heads=8, kv_bytes_per_element=2)
-    8.0
-    """
-    return 2 * n_heads / (n_kv_heads * kv_bytes_per_element)
-
-
-def mla_attention_intensity(n_heads: Count, kv_rank: Count, d_rope: Count,
-                            kv_bytes_per_element: BytesPerElement) -> FlopPerByte:
-    """FLOPs per byte of latent cache read in decode, absorbed form.
-
-    >>> round(mla_attention_intensity(n_heads=128, kv_rank=512, d_rope=64, kv_bytes_per_element=2), 1)
-    241.8
-    """
-    return mla_attention_flops(n_heads, kv_rank, d_rope) / (mla_elements(kv_rank, d_rope) * kv_bytes_per_element)
-
-
-def tokens_processed_with_cache(prompt_tokens: Tokens, output_tokens: Tokens) -> Tokens:
-    """Tokens that pass through the layers in one reply: the prompt, then each new token but the last.
-
-    The last token is only printed: nothing follows from it.
-
-    >>> tokens_processed_with_cache(prompt_tokens=4, output_tokens=3)
-    6
-    """
-    return real(prompt_tokens) + output_tokens - 1
-
-
-def tokens_processed_without_cache(prompt_tokens: Tokens, output_tokens: Tokens) -> Tokens:
-    """The same when every step starts again from the first token.
-
-    >>> tokens_processed_without_cache(prompt_tokens=4, output_tokens=3)
-    15.0
-    """
-    prompt_tokens, output_tokens = real(prompt_tokens), real(output_tokens)
-    return output_tokens * prompt_tokens + output_tokens * (output_tokens - 1) / 2
-
-
-def scores_with_cache(prompt_tokens: Tokens, output_tokens: Tokens) -> Count:
-    """Query-key pairs that one head scores in one reply, causal: each pair once.
-
-    >>> scores_with_cache(prompt_tokens=4, output_tokens=3)
-    21.0
-    """
-    last = tokens_processed_with_cache(prompt_tokens, output_tokens)
-    return last * (last + 1) / 2
-
-
-def scores_without_cache(prompt_tokens: Tokens, output_tokens: Tokens) -> Count:
-    """The same when every step starts again: a sum of triangles, cubic in the length.
-
-    >>> scores_without_cache(prompt_tokens=4, output_tokens=3)
-    46.0
-    """
-    prompt_tokens, output_tokens = real(prompt_tokens), real(output_tokens)
-    return output_tokens * (3 * prompt_tokens * (prompt_tokens + output_tokens) + output_tokens**2 - 1) / 6

@@ -8,42 +8,51 @@
 import csv
 import datetime
 import difflib
+import json
 import math
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from .configs import ConfigError, max_context, shapes_from_config, weight_formats
 from .notation import NOTATION
 from .precision import BYTES_PER_ELEMENT
 from .records import KINDS, Accelerator, FactError, Model, Source, UnknownName
 
 DATA = Path(os.environ.get("LLMCOST_DATA") or Path(__file__).parents[2] / "data")
 
-class Named(Mapping):
-    """Records by key. An unknown key raises `UnknownName` with the nearest keys."""
 
-    def __init__(self, what: str, records: dict):
-        self._what, self._records = what, records
+class Named(Mapping):
+    """Records by key, each built when it is first asked for. An unknown key raises `UnknownName` with the nearest keys."""
+
+    def __init__(self, what: str, tables: Mapping, build: Callable = lambda key, table: table):
+        self._what, self._tables, self._build, self._built = what, tables, build, {}
 
     def __getitem__(self, key):
-        if key in self._records:
-            return self._records[key]
+        if key not in self._tables:
+            raise UnknownName(self._advice(key))
+        if key not in self._built:
+            self._built[key] = self._build(key, self._tables[key])
+        return self._built[key]
+
+    def _advice(self, key) -> str:
         wanted = str(key).lower()
-        near = difflib.get_close_matches(wanted, self._records, n=3, cutoff=0.3)
-        by_name = [k for k, r in self._records.items() if wanted in getattr(r, "name", "").lower()]
+        names = {k: table.get("name", "") if isinstance(table, Mapping) else "" for k, table in self._tables.items()}
+        near = difflib.get_close_matches(wanted, self._tables, n=3, cutoff=0.3)
+        by_name = [k for k, name in names.items() if wanted in name.lower()]
         nearest = list(dict.fromkeys(by_name + near))[:3]
         hint = f"; nearest: {', '.join(nearest)}" if nearest else ""
-        raise UnknownName(f"no {self._what} {key!r}{hint}; there are {', '.join(self._records)}")
+        return f"no {self._what} {key!r}{hint}; there are {', '.join(self._tables)}"
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._records)
+        return iter(self._tables)
 
     def __len__(self):
-        return len(self._records)
+        return len(self._tables)
 
 
 # --- reading ---------------------------------------------------------------------------------
@@ -63,7 +72,7 @@ def _read_toml(name: str) -> dict:
             raise FactError(f"data/{name}: {error}") from None
 
 
-def _source(place: str, table: Mapping, default: Source | None = None) -> Source:
+def source_of(place: str, table: Mapping, default: Source | None = None) -> Source:
     """The source that `table` states, each part falling back on `default`. Raises `FactError` if any is missing."""
     parts = {part: table.get(part, getattr(default, part, None)) for part in _PROVENANCE}
     if missing := [part for part, value in parts.items() if not value]:
@@ -92,13 +101,13 @@ def read_record(file: str, key: str, table: Mapping) -> tuple[str, dict, dict]:
     place = f"data/{file}, [{key}]"
     if "name" not in table:
         raise FactError(f"{place} has no name")
-    default = _source(place, table)
+    default = source_of(place, table)
     values, sources = {}, {}
     for fact, value in table.items():
         if fact in _PROVENANCE or fact == "name":
             continue
         if isinstance(value, Mapping) and "value" in value:
-            values[fact], sources[fact] = value["value"], _source(f"{place} {fact}", value, default)
+            values[fact], sources[fact] = value["value"], source_of(f"{place} {fact}", value, default)
         else:
             values[fact], sources[fact] = value, default
     return table["name"], values, sources
@@ -106,22 +115,72 @@ def read_record(file: str, key: str, table: Mapping) -> tuple[str, dict, dict]:
 
 # --- models ----------------------------------------------------------------------------------
 
+_SAID = ("also", "notes", "max_context", "published_params", "published_counts_too", "published_active_params",
+         "published_active_leaves_out", "published_active_cut_off")
+
+
 def model_from(file: str, key: str, table: Mapping) -> Model:
-    """A model record from its table. Raises `FactError` for shapes that are missing, impossible or contradictory."""
-    name, values, sources = read_record(file, key, table)
-    return Model.from_shapes(f"data/{file}, [{key}]", key, name, values, sources)
+    """A model record: what `table` says of it, and the shapes of its config.json.
+
+    Raises `FactError` for a table with unknown entries or a config that gives no model.
+    """
+    place = f"data/{file}, [{key}]"
+    name, said, sources = read_record(file, key, table)
+    if unknown := sorted(set(said) - set(_SAID)):
+        raise FactError(f"{place} has {', '.join(unknown)}; a model may have {', '.join(_SAID)}, and its shapes "
+                        f"stand in data/configs/{key}.json")
+    try:
+        return model_from_config(DATA / "configs" / f"{key}.json", key, name, source_of(place, table), sources, **said)
+    except ValueError as error:
+        raise FactError(f"{place}: {error}") from None
+
+
+def model_from_config(config, key: str = "yours", name: str = "", source: Source | None = None,
+                      sources: Mapping | None = None, **said) -> Model:
+    """A model record from a Hugging Face `config.json`, given as a mapping or as the path of a file.
+
+    Raises `llmcost.configs.ConfigError` for a file that cannot be read, an architecture that the book does
+    not know, or a field that is missing, impossible or in contradiction with another.
+
+    >>> model_from_config({"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 8,
+    ...                    "num_key_value_heads": 2, "intermediate_size": 128, "vocab_size": 100}).n_params
+    82752
+    """
+    fields = config if isinstance(config, Mapping) else _read_config(config)
+    shapes = shapes_from_config(fields)
+    stored, expert_format = weight_formats(fields)
+    facts = {"checkpoint_dtype": stored, "expert_dtype": expert_format}
+    if longest := max_context(fields):
+        facts["max_context"] = longest
+    known = dict.fromkeys([*shapes, *facts], source) if source else {}
+    return Model.from_shapes("config.json", key, name or fields.get("_name_or_path") or key, shapes,
+                             {**known, **(sources or {})}, **{**facts, **said})
+
+
+def _read_config(path) -> dict:
+    path = Path(path)
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path.name} cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise ConfigError(f"{path.name} is not JSON: {error}") from None
+    if not isinstance(config, dict):
+        raise ConfigError(f"{path.name} holds {type(config).__name__}; a config is an object with fields such as hidden_size")
+    return config
 
 
 # --- accelerators and assumptions --------------------------------------------------------------
 
-_ACCELERATOR_FACTS = ("memory_bytes", "memory_bandwidth", "link_bandwidth_per_direction", "power_w")
+_ACCELERATOR_FACTS = ("memory_bytes", "memory_marketing_bytes", "memory_bandwidth")
+_WHERE_PUBLISHED = ("link_bandwidth_per_direction", "power_w")
 
 
 def accelerator_from(file: str, key: str, table: Mapping) -> Accelerator:
     """An accelerator record from its table. Raises `FactError` for a number that is missing or not positive."""
     name, values, sources = read_record(file, key, table)
-    numbers = [fact for fact in values if fact.startswith("peak_")] or ["peak_flops_bf16"]
-    for fact in (*_ACCELERATOR_FACTS, *numbers):
+    peaks = [fact for fact in values if fact.startswith("peak_")] or ["peak_flops_bf16"]
+    for fact in (*_ACCELERATOR_FACTS, *peaks, *(fact for fact in _WHERE_PUBLISHED if fact in values)):
         if not _is_number(values.get(fact)) or values[fact] <= 0:
             raise FactError(f"data/{file}, [{key}] has {fact} = {values.get(fact)!r}; it must be a positive number")
     return Accelerator(key, name, values, sources)
@@ -154,7 +213,7 @@ def assumption_from(file: str, key: str, table: Mapping) -> Assumption:
         raise FactError(f"{place} has value {table['value']} outside its own range {table['low']} to {table['high']}")
     if key not in NOTATION:
         raise FactError(f"{place} is not a parameter name of the notation table")
-    return Assumption(key, table["value"], table["low"], table["high"], table["why"], _source(place, table))
+    return Assumption(key, table["value"], table["low"], table["high"], table["why"], source_of(place, table))
 
 
 def read_csv(name: str) -> list[dict[str, str]]:
@@ -177,8 +236,8 @@ def claim_files() -> list[str]:
     return sorted(path.stem for path in (DATA / "claims").glob("*.toml"))
 
 
-def _load(file: str, what: str, build) -> Named:
-    return Named(what, {key: build(file, key, table) for key, table in _read_toml(file).items()})
+def _load(file: str, what: str, build: Callable) -> Named:
+    return Named(what, _read_toml(file), lambda key, table: build(file, key, table))
 
 
 MODELS = _load("models.toml", "model", model_from)

@@ -15,7 +15,7 @@ FROM_DIGITS = ("exact", "rounding", "coarse", "wrong")
 FROM_REASON = ("depends", "unsupported", "outdated", "definition")
 SCALES = {"": 1, "B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30,
           "TiB": 2**40, "%": 1e-2, "x": 1, "tokens": 1, "s": 1, "ms": 1e-3, "us": 1e-6, "FLOP": 1, "TFLOP": 1e12,
-          "GB/s": 1e9, "TB/s": 1e12}
+          "TFLOP/s": 1e12, "FLOP/byte": 1, "GB/s": 1e9, "TB/s": 1e12}
 
 
 class ClaimError(ValueError):
@@ -36,7 +36,8 @@ class Claim:
     verdict : recorded; `derive` must agree
     why : the reason, in one sentence
     printed, unit : the digits as printed and their unit, "" for a statement without digits
-    formula, given : "module.name" and its arguments; `model` and `gpu` name catalog records
+    formula, given : "module.name" and its arguments; `model` and `gpu` name catalog records,
+        the GPU computing in BF16
     against : arguments that differ in a second evaluation; ours is then the ratio of the two
     over : a second formula with the same arguments; ours is then the ratio of the two
     right : the right statement, where the source's is not
@@ -71,11 +72,13 @@ def evaluate(claim: Claim) -> float:
 
 def _value(claim: Claim, formula: str, given: Mapping) -> float:
     function = _function(claim, formula)
-    records = [names[given[kind]] for kind, names in (("model", catalog.MODELS), ("gpu", catalog.GPUS)) if kind in given]
+    models = [catalog.MODELS[given["model"]]] if "model" in given else []
+    gpus = [catalog.GPUS[given["gpu"]].computing_in("bf16")] if "gpu" in given else []
     known = {name for other in filter(None, (claim.formula, claim.over)) for name in faces.leaves(_function(claim, other))}
     if unused := sorted(set(given) - known - {"model", "gpu"}):
         raise ClaimError(f"claim {claim.id} gives {', '.join(unused)}, which its formula has no use for")
-    return float(faces.at(function, *records, **{name: given[name] for name in faces.leaves(function) if name in given}))
+    taken = {name: given[name] for name in faces.leaves(function) if name in given}
+    return float(faces.at(function, *models, *gpus, **taken))
 
 
 def _function(claim: Claim, formula: str):

@@ -1,4 +1,4 @@
-"""Maximum, minimum and rounding for whatever a formula is called with.
+"""Maximum, minimum, rounding and a choice for whatever a formula is called with.
 
 Python's `max` and `if` fail on symbols and on arrays; these do not.
 A number, a NumPy array, a Pint quantity and a SymPy expression each get their own
@@ -77,6 +77,19 @@ def positive_part(x):
     (0, 3)
     """
     return maximum(x, 0 * x)
+
+
+def where_above(x, limit, above, below):
+    """`above` where `x` is larger than `limit`, else `below`.
+
+    >>> where_above(3, 2, "yes", "no"), where_above(2, 2, "yes", "no")
+    ('yes', 'no')
+    """
+    if sympy := _library("sympy", "Basic", x, limit):
+        return sympy.Piecewise((above, x > limit), (below, True))
+    if numpy := _library("numpy", "ndarray", x, limit):
+        return numpy.where(x > limit, above, below)
+    return above if x > limit else below
 
 
 def real(x):

@@ -17,10 +17,10 @@ from typing import get_type_hints
 import sympy
 from sympy.printing.jscode import JavascriptCodePrinter
 
-from . import attention, moe, serving, transformer
+from . import attention, attention_work, capacity, economics, moe, precision, roofline, serving, transformer
 from .notation import NOTATION
 
-FORMULA_MODULES = (attention, moe, transformer, serving)
+FORMULA_MODULES = (attention, attention_work, moe, transformer, precision, capacity, roofline, serving, economics)
 
 
 @cache
@@ -53,7 +53,7 @@ def units(formula: Callable) -> dict[str, str]:
 def leaves(formula: Callable) -> list[str]:
     """Names that `formula` needs in the end, after every parameter that is itself a formula is followed.
 
-    >>> leaves(serving.crossover_tokens)[:2]
+    >>> leaves(capacity.crossover_tokens)[:2]
     ['n_params', 'weight_bytes_per_param']
     """
     found: dict[str, None] = {}

@@ -14,6 +14,8 @@ _SMALL = ["", "m", "\N{MICRO SIGN}", "n"]
 _SCALED = {"byte": "B", "byte/token": "B/token", "byte/second": "B/s", "byte/element": "B/element",
            "byte/parameter": "B/parameter", "flop": "FLOP", "flop/second": "FLOP/s"}
 _COUNTED = {"1": "", "token": "token", "sequence": "sequence", "head": "head", "layer": "layer"}
+PRICED = {"usd/token": ("1e6", " per M tokens"), "usd/second": ("3600", "/h")}
+"""Unit of a price -> what it is multiplied by where people read it, as Python writes it, and the words after it."""
 
 
 def format_value(value: float, unit: str, binary: bool = False) -> str:
@@ -27,6 +29,8 @@ def format_value(value: float, unit: str, binary: bool = False) -> str:
     ('328 kB/token', '40.0 GiB')
     >>> format_value(430_626, "token"), format_value(0.0421, "second"), format_value(0.883, "fraction")
     ('430,626 tokens', '42.1 ms', '88.3 %')
+    >>> format_value(3e-6, "usd/token"), format_value(2.5 / 3600, "usd/second")
+    ('$3.00 per M tokens', '$2.50/h')
     """
     value = float(value)
     if not math.isfinite(value):
@@ -48,7 +52,10 @@ def format_value(value: float, unit: str, binary: bool = False) -> str:
         return f"{_digits(value)} FLOP/byte"
     if unit == "usd":
         return f"${_money(value)}"
-    known = ", ".join([*_SCALED, *_COUNTED, "second", "fraction", "token/second", "flop/byte", "usd"])
+    if unit in PRICED:
+        scale, words = PRICED[unit]
+        return f"${_money(value * float(scale))}{words}"
+    known = ", ".join([*_SCALED, *_COUNTED, "second", "fraction", "token/second", "flop/byte", "usd", *PRICED])
     raise ValueError(f"no format for the unit {unit!r}; the units with a format are {known}")
 
 

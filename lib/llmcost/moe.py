@@ -1,7 +1,7 @@
 """Mixtures of experts: which parameters exist, which one token uses, which a batch touches."""
 
 from .elementwise import real
-from .units import Count, Sequences
+from .units import Count, Sequences, Tokens
 
 
 def expert_params(d_model: Count, d_expert: Count) -> Count:
@@ -33,3 +33,13 @@ def experts_touched(n_experts: Count, n_active_experts: Count, batch: Sequences)
     222
     """
     return n_experts * (1 - (1 - n_active_experts / n_experts) ** real(batch))
+
+
+def experts_touched_in_prefill(n_experts: Count, n_active_experts: Count, batch: Sequences,
+                               prompt_tokens: Tokens) -> Count:
+    """Expected number of experts of one layer that at least one token of the prompts chooses, choices uniform.
+
+    >>> round(experts_touched_in_prefill(n_experts=256, n_active_experts=8, batch=1, prompt_tokens=64))
+    222
+    """
+    return experts_touched(n_experts, n_active_experts, real(batch) * real(prompt_tokens))

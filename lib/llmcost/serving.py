@@ -1,129 +1,84 @@
-"""What fits on the machine and what one decode step reads.
+"""The two phases of serving as forward passes: what prefill and decode compute and read, and how long they take.
 
-A parameter may carry the name of another formula: `state_bytes` here is the value of
-`llmcost.attention.state_bytes`. Called by hand it is a number like any other;
-`llmcost.faces.at` and the live controls compute it from the facts.
+A pass reads the weights once, whatever the number of tokens in it. Prefill is one pass with every
+token of the prompt in it; decode is one pass for each new token, with one token of every sequence.
 
-Weights split evenly over the GPUs of one tensor-parallel group. The state of a conversation splits
-by KV heads: past `kv_shards` GPUs it is repeated, not divided.
+The times are the least that a machine with these peaks can do: no communication, no launch and
+no scheduling is in them. Weights and work split evenly over the GPUs of one tensor-parallel group.
 """
 
-from .elementwise import ceil, floor, maximum, minimum, positive_part, real
-from .units import (Bytes, BytesPerParam, BytesPerSecond, BytesPerToken, BytesPerElement, Count, Flop, FlopPerByte,
-                    FlopPerSecond, Fraction, Seconds, Sequences, Tokens, TokensPerSecond)
+from .elementwise import ceil, maximum, real
+from .units import (Bytes, BytesPerElement, BytesPerParam, BytesPerSecond, Count, Flop, FlopPerByte, FlopPerSecond,
+                    Fraction, Seconds, Sequences, Tokens, TokensPerSecond)
 
 
-# --- capacity --------------------------------------------------------------------------------
+# --- prefill ---------------------------------------------------------------------------------
 
-def weight_bytes_per_gpu(weight_bytes: Bytes, n_gpus: Count) -> Bytes:
-    """Bytes of weights on each GPU of a tensor-parallel group.
+def prefill_flops(batch: Sequences, prompt_tokens: Tokens, n_active_params: Count, n_lookup_params: Count,
+                  n_head_params: Count, prefill_attention_flops: Flop) -> Flop:
+    """FLOPs of one prefill pass over `batch` prompts: 2 for each parameter and token, and attention.
 
-    >>> weight_bytes_per_gpu(weight_bytes=141_107_412_992, n_gpus=2)
-    70553706496.0
+    The LM head is applied to the last token of each prompt only.
+
+    >>> prefill_flops(batch=1, prompt_tokens=10, n_active_params=130, n_lookup_params=10, n_head_params=20,
+    ...               prefill_attention_flops=7)
+    2047
     """
-    return weight_bytes / n_gpus
+    body = real(prompt_tokens) * (n_active_params - n_lookup_params - n_head_params)
+    return real(batch) * (2 * (body + n_head_params) + prefill_attention_flops)
 
 
-def kv_room_bytes(memory_bytes: Bytes, memory_utilization: Fraction, overhead_bytes: Bytes,
-                  weight_bytes_per_gpu: Bytes) -> Bytes:
-    """Bytes left on each GPU for the cache; negative when the weights do not fit.
+def prefill_bytes(n_params: Count, n_lookup_params: Count, n_expert_params: Count, n_experts: Count,
+                  experts_touched_in_prefill: Count, weight_bytes_per_param: BytesPerParam) -> Bytes:
+    """Bytes of weights that one prefill pass reads: each once, of a mixture the touched experts.
 
-    >>> kv_room_bytes(memory_bytes=80e9, memory_utilization=0.9, overhead_bytes=2e9, weight_bytes_per_gpu=16e9)
-    54000000000.0
+    The state that it writes is left out: it is small beside the weights until prompts are very long,
+    and by then the FLOPs rule.
+
+    >>> prefill_bytes(n_params=110, n_lookup_params=10, n_expert_params=80, n_experts=8,
+    ...               experts_touched_in_prefill=8, weight_bytes_per_param=2)
+    200.0
     """
-    return memory_bytes * memory_utilization - overhead_bytes - weight_bytes_per_gpu
+    return weight_bytes_read(n_params, n_lookup_params, n_expert_params, n_experts, experts_touched_in_prefill,
+                             weight_bytes_per_param)
 
 
-def held_back_bytes(memory_bytes: Bytes, memory_utilization: Fraction, overhead_bytes: Bytes) -> Bytes:
-    """Bytes of each GPU that neither weights nor caches get: the engine's own, and the share it leaves free.
+def prefill_intensity(prefill_flops: Flop, prefill_bytes: Bytes) -> FlopPerByte:
+    """FLOPs for each byte of weights read in one prefill pass.
 
-    >>> held_back_bytes(memory_bytes=80e9, memory_utilization=0.75, overhead_bytes=2e9)
-    22000000000.0
+    >>> prefill_intensity(prefill_flops=480, prefill_bytes=240)
+    2.0
     """
-    return memory_bytes * (1 - memory_utilization) + overhead_bytes
+    return prefill_flops / prefill_bytes
 
 
-def state_share(n_gpus: Count, kv_shards: Count) -> Fraction:
-    """Share of one sequence's state on the fullest GPU of a tensor-parallel group.
+def prefill_seconds(prefill_flops: Flop, prefill_bytes: Bytes, n_gpus: Count, peak_flops: FlopPerSecond,
+                    memory_bandwidth: BytesPerSecond) -> Seconds:
+    """Least time of one prefill pass: computing at full speed or reading at full bandwidth, the longer one.
 
-    KV heads stay whole: three GPUs share eight heads as 3, 3 and 2. Past `kv_shards` GPUs they are repeated.
-    For a model whose kinds of layers split differently it is an upper bound.
-
-    >>> state_share(n_gpus=4, kv_shards=8), state_share(n_gpus=16, kv_shards=8), state_share(n_gpus=3, kv_shards=8)
-    (0.25, 0.125, 0.375)
+    >>> prefill_seconds(prefill_flops=2e14, prefill_bytes=16e9, n_gpus=1, peak_flops=1e15, memory_bandwidth=2e12)
+    0.2
     """
-    return ceil(real(kv_shards) / n_gpus) / kv_shards
+    return maximum(prefill_flops / (real(n_gpus) * peak_flops), prefill_bytes / (real(n_gpus) * memory_bandwidth))
 
 
-def state_bytes_per_gpu(state_bytes: Bytes, state_share: Fraction) -> Bytes:
-    """Bytes of one sequence's state on each GPU.
+def prefill_mfu(prefill_flops: Flop, prefill_seconds: Seconds, n_gpus: Count, peak_flops: FlopPerSecond) -> Fraction:
+    """Share of the peak FLOP/s that a prefill pass uses.
 
-    >>> state_bytes_per_gpu(state_bytes=40e9, state_share=0.125)
-    5000000000.0
+    >>> prefill_mfu(prefill_flops=1e15, prefill_seconds=2, n_gpus=1, peak_flops=1e15)
+    0.5
     """
-    return state_bytes * state_share
+    return prefill_flops / (prefill_seconds * real(n_gpus) * peak_flops)
 
 
-def batch_state_bytes_per_gpu(batch: Sequences, state_bytes_per_gpu: Bytes) -> Bytes:
-    """Bytes of the state of all sequences on each GPU.
+def prefill_mbu(prefill_bytes: Bytes, prefill_seconds: Seconds, n_gpus: Count,
+                memory_bandwidth: BytesPerSecond) -> Fraction:
+    """Share of the memory bandwidth that a prefill pass uses, for its weights.
 
-    >>> batch_state_bytes_per_gpu(batch=8, state_bytes_per_gpu=5e9)
-    40000000000.0
+    >>> prefill_mbu(prefill_bytes=1e12, prefill_seconds=2, n_gpus=1, memory_bandwidth=2e12)
+    0.25
     """
-    return real(batch) * state_bytes_per_gpu
-
-
-def sequences_that_fit(kv_room_bytes: Bytes, state_bytes_per_gpu: Bytes) -> Sequences:
-    """Whole sequences whose state fits beside the weights; 0 when there is no room.
-
-    >>> sequences_that_fit(kv_room_bytes=54e9, state_bytes_per_gpu=4e9)
-    13
-    """
-    return floor(positive_part(kv_room_bytes) / state_bytes_per_gpu)
-
-
-def growing_bytes_per_token(full_elements_per_token: Count, sparse_elements_per_token: Count,
-                            kv_bytes_per_element: BytesPerElement,
-                            index_bytes_per_token: BytesPerToken) -> BytesPerToken:
-    """Bytes that one more token adds to a long conversation, past every window.
-
-    >>> growing_bytes_per_token(full_elements_per_token=163_840, sparse_elements_per_token=0, kv_bytes_per_element=2,
-    ...                         index_bytes_per_token=0)
-    327680
-    """
-    return (full_elements_per_token + sparse_elements_per_token) * kv_bytes_per_element + index_bytes_per_token
-
-
-def tokens_that_fit(kv_room_bytes: Bytes, growing_bytes_per_token: BytesPerToken, state_share: Fraction,
-                    block_tokens: Tokens) -> Tokens:
-    """Tokens of cache in the room of each GPU, handed out in whole blocks.
-
-    This is the number an engine prints when it starts. It holds for a cache that grows with every token.
-
-    >>> tokens_that_fit(9_446_293_504, growing_bytes_per_token=327_680, state_share=1 / 2, block_tokens=16)
-    57648
-    """
-    block_bytes = block_tokens * growing_bytes_per_token * state_share
-    return block_tokens * floor(positive_part(kv_room_bytes) / block_bytes)
-
-
-def paged_tokens(context: Tokens, block_tokens: Tokens) -> Tokens:
-    """Tokens of memory that one sequence holds when memory is handed out in whole blocks.
-
-    >>> paged_tokens(context=17, block_tokens=16)
-    32
-    """
-    return ceil(real(context) / block_tokens) * block_tokens
-
-
-def shared_prefix_tokens(batch: Sequences, context: Tokens, shared_tokens: Tokens) -> Tokens:
-    """Cached tokens of `batch` sequences of `context` tokens whose first `shared_tokens` are the same.
-
-    >>> shared_prefix_tokens(batch=10, context=100, shared_tokens=90)
-    190
-    """
-    shared = minimum(real(shared_tokens), real(context))
-    return shared + real(batch) * (context - shared)
+    return prefill_bytes / (prefill_seconds * real(n_gpus) * memory_bandwidth)
 
 
 # --- one decode step -------------------------------------------------------------------------
@@ -170,26 +125,6 @@ def decode_read_bytes(weight_bytes_read: Bytes, batch_state_read_bytes: Bytes) -
     return weight_bytes_read + batch_state_read_bytes
 
 
-def crossover_tokens(weight_bytes: Bytes, growing_bytes_per_token: BytesPerToken) -> Tokens:
-    """Cached tokens, over all sequences together, whose bytes equal those of the weights.
-
-    It has no value for a model whose cache stops growing: there the weights may rule for ever.
-
-    >>> round(crossover_tokens(weight_bytes=141_107_412_992, growing_bytes_per_token=327_680))
-    430626
-    """
-    return weight_bytes / growing_bytes_per_token
-
-
-def crossover_sequences(weight_bytes_per_gpu: Bytes, state_bytes_per_gpu: Bytes) -> Sequences:
-    """Sequences whose state takes as many bytes on each GPU as the weights there.
-
-    >>> crossover_sequences(weight_bytes_per_gpu=16e9, state_bytes_per_gpu=1e9)
-    16.0
-    """
-    return weight_bytes_per_gpu / state_bytes_per_gpu
-
-
 def decode_flops(batch: Sequences, n_active_params: Count, n_lookup_params: Count, state_attention_flops: Flop) -> Flop:
     """FLOPs of one decode step: 2 for each parameter that is multiplied, and attention over the cached tokens.
 
@@ -208,18 +143,63 @@ def decode_intensity(decode_flops: Flop, decode_read_bytes: Bytes) -> FlopPerByt
     return decode_flops / decode_read_bytes
 
 
-def decode_step_seconds(weight_bytes_read: Bytes, n_gpus: Count, batch_state_read_bytes: Bytes, state_share: Fraction,
-                        memory_bandwidth: BytesPerSecond, decode_flops: Flop, peak_flops: FlopPerSecond) -> Seconds:
+def weight_reading_seconds(weight_bytes_read: Bytes, n_gpus: Count, memory_bandwidth: BytesPerSecond) -> Seconds:
+    """Time that one decode step takes to read the weights.
+
+    >>> weight_reading_seconds(weight_bytes_read=16e9, n_gpus=2, memory_bandwidth=2e12)
+    0.004
+    """
+    return weight_bytes_read / (real(n_gpus) * memory_bandwidth)
+
+
+def state_reading_seconds(batch_state_read_bytes: Bytes, state_share: Fraction,
+                          memory_bandwidth: BytesPerSecond) -> Seconds:
+    """Time that one decode step takes to read the state of all sequences.
+
+    >>> state_reading_seconds(batch_state_read_bytes=8e9, state_share=0.5, memory_bandwidth=2e12)
+    0.002
+    """
+    return batch_state_read_bytes * state_share / memory_bandwidth
+
+
+def decode_computing_seconds(decode_flops: Flop, n_gpus: Count, peak_flops: FlopPerSecond) -> Seconds:
+    """Time that one decode step takes to compute, at full speed.
+
+    >>> decode_computing_seconds(decode_flops=1e12, n_gpus=1, peak_flops=1e15)
+    0.001
+    """
+    return decode_flops / (real(n_gpus) * peak_flops)
+
+
+def decode_step_seconds(weight_reading_seconds: Seconds, state_reading_seconds: Seconds,
+                        decode_computing_seconds: Seconds) -> Seconds:
     """Least time of one decode step: reading at full bandwidth or computing at full speed, the longer one.
 
     No engine reaches it: there is no communication, no launch and no scheduling in it.
 
-    >>> decode_step_seconds(weight_bytes_read=16e9, n_gpus=1, batch_state_read_bytes=8e9, state_share=1,
-    ...                     memory_bandwidth=3e12, decode_flops=128e9, peak_flops=1e15)
-    0.008
+    >>> decode_step_seconds(weight_reading_seconds=0.004, state_reading_seconds=0.002, decode_computing_seconds=0.003)
+    0.006
     """
-    reading = (weight_bytes_read / n_gpus + batch_state_read_bytes * state_share) / memory_bandwidth
-    return maximum(reading, decode_flops / (n_gpus * peak_flops))
+    return maximum(weight_reading_seconds + state_reading_seconds, decode_computing_seconds)
+
+
+def decode_mfu(decode_flops: Flop, decode_step_seconds: Seconds, n_gpus: Count, peak_flops: FlopPerSecond) -> Fraction:
+    """Share of the peak FLOP/s that a decode step uses.
+
+    >>> decode_mfu(decode_flops=1e12, decode_step_seconds=0.02, n_gpus=1, peak_flops=1e15)
+    0.05
+    """
+    return decode_flops / (decode_step_seconds * real(n_gpus) * peak_flops)
+
+
+def decode_mbu(weight_reading_seconds: Seconds, state_reading_seconds: Seconds,
+               decode_step_seconds: Seconds) -> Fraction:
+    """Share of the memory bandwidth that a decode step uses, for weights and state.
+
+    >>> decode_mbu(weight_reading_seconds=0.004, state_reading_seconds=0.002, decode_step_seconds=0.008)
+    0.75
+    """
+    return (weight_reading_seconds + state_reading_seconds) / decode_step_seconds
 
 
 def decode_tokens_per_second(batch: Sequences, decode_step_seconds: Seconds) -> TokensPerSecond:
@@ -229,3 +209,102 @@ def decode_tokens_per_second(batch: Sequences, decode_step_seconds: Seconds) -> 
     1000.0
     """
     return batch / decode_step_seconds
+
+
+# --- one request ------------------------------------------------------------------------------
+
+def mean_context(prompt_tokens: Tokens, output_tokens: Tokens) -> Tokens:
+    """Tokens in the context of the decode steps of one reply, on average.
+
+    The first step sees the prompt and one token, the last all but the token that it writes.
+
+    >>> mean_context(prompt_tokens=1000, output_tokens=3)
+    1001.5
+    """
+    return real(prompt_tokens) + real(output_tokens) / 2
+
+
+def time_to_first_token(queue_seconds: Seconds, prefill_seconds: Seconds) -> Seconds:
+    """TTFT: from the arrival of a request to its first token, which prefill itself yields.
+
+    >>> time_to_first_token(queue_seconds=0.5, prefill_seconds=0.25)
+    0.75
+    """
+    return queue_seconds + prefill_seconds
+
+
+def decode_passes(output_tokens: Tokens, tokens_per_pass: Tokens) -> Count:
+    """Passes that a reply takes after prefill, when each yields `tokens_per_pass` tokens of it.
+
+    That is 1, or more where a draft is checked and part of it accepted.
+
+    >>> decode_passes(output_tokens=1000, tokens_per_pass=1), decode_passes(output_tokens=1000, tokens_per_pass=3)
+    (999, 333)
+    """
+    return ceil((real(output_tokens) - 1) / tokens_per_pass)
+
+
+def decode_seconds(output_tokens: Tokens, decode_step_seconds: Seconds) -> Seconds:
+    """Time of the decode steps of one reply: one for each token but the first.
+
+    >>> decode_seconds(output_tokens=1001, decode_step_seconds=0.04)
+    40.0
+    """
+    return (real(output_tokens) - 1) * decode_step_seconds
+
+
+def request_seconds(time_to_first_token: Seconds, decode_seconds: Seconds) -> Seconds:
+    """End-to-end time of one request, from its arrival to its last token.
+
+    >>> request_seconds(time_to_first_token=0.75, decode_seconds=40)
+    40.75
+    """
+    return time_to_first_token + decode_seconds
+
+
+def needed_tpot(patience_seconds: Seconds, output_tokens: Tokens) -> Seconds:
+    """Time per output token (TPOT) at which `output_tokens` take `patience_seconds`.
+
+    >>> needed_tpot(patience_seconds=60, output_tokens=1000)
+    0.06
+    """
+    return patience_seconds / output_tokens
+
+
+def tokens_per_second_per_user(decode_step_seconds: Seconds) -> TokensPerSecond:
+    """Tokens per second that each user sees: the inverse of the time per output token.
+
+    >>> tokens_per_second_per_user(decode_step_seconds=0.05)
+    20.0
+    """
+    return 1 / decode_step_seconds
+
+
+# --- what a token occupies --------------------------------------------------------------------
+
+def input_token_gpu_seconds(prefill_seconds: Seconds, n_gpus: Count, batch: Sequences,
+                            prompt_tokens: Tokens) -> Seconds:
+    """GPU-seconds that one input token occupies: the pass, shared by every token in it.
+
+    >>> input_token_gpu_seconds(prefill_seconds=0.1, n_gpus=4, batch=1, prompt_tokens=1000)
+    0.0004
+    """
+    return prefill_seconds * n_gpus / (real(batch) * real(prompt_tokens))
+
+
+def output_token_gpu_seconds(decode_step_seconds: Seconds, n_gpus: Count, batch: Sequences) -> Seconds:
+    """GPU-seconds that one output token occupies: the step, shared by the sequences in it.
+
+    >>> output_token_gpu_seconds(decode_step_seconds=0.02, n_gpus=4, batch=16)
+    0.005
+    """
+    return decode_step_seconds * n_gpus / real(batch)
+
+
+def output_input_ratio(output_token_gpu_seconds: Seconds, input_token_gpu_seconds: Seconds) -> Count:
+    """How many input tokens cost as much GPU time as one output token.
+
+    >>> output_input_ratio(output_token_gpu_seconds=0.005, input_token_gpu_seconds=0.0005)
+    10.0
+    """
+    return output_token_gpu_seconds / input_token_gpu_seconds

@@ -1,12 +1,9 @@
-"""Parameters of a decoder, by what they do.
+"""Parameters of the parts of a decoder, and the bytes of its weights.
 
-The count includes everything one forward pass of the published model holds: embeddings, attention,
-MLPs, experts, routers, norms and the LM head. It leaves out what is not part of that pass:
-multi-token-prediction modules, vision towers, quantization scales.
+`llmcost.shapes` adds the parts up for a model.
 """
 
-from .moe import expert_params, router_params
-from .units import Bytes, BytesPerParam, Count
+from .units import Bytes, BytesPerParam, Count, Tokens
 
 
 def embedding_params(vocab_size: Count, d_model: Count) -> Count:
@@ -48,6 +45,18 @@ def mla_params(d_model: Count, n_heads: Count, q_rank: Count, kv_rank: Count, d_
     return query + key_value + n_heads * d_value * d_model
 
 
+def mla_params_without_query_rank(d_model: Count, n_heads: Count, kv_rank: Count, d_nope: Count, d_rope: Count,
+                                  d_value: Count) -> Count:
+    """The same where queries come straight from the residual stream, without a latent of their own.
+
+    >>> mla_params_without_query_rank(d_model=2048, n_heads=16, kv_rank=512, d_nope=128, d_rope=64, d_value=128)
+    13763072
+    """
+    query = d_model * n_heads * (d_nope + d_rope)
+    key_value = d_model * (kv_rank + d_rope) + kv_rank * n_heads * (d_nope + d_value) + kv_rank
+    return query + key_value + n_heads * d_value * d_model
+
+
 def indexer_params(d_model: Count, q_rank: Count, n_index_heads: Count, d_index: Count) -> Count:
     """Weights of one sparse-attention indexer: index queries, one index key and its norm, head weights.
 
@@ -55,6 +64,15 @@ def indexer_params(d_model: Count, q_rank: Count, n_index_heads: Count, d_index:
     13959424
     """
     return q_rank * n_index_heads * d_index + d_model * d_index + 2 * d_index + d_model * n_index_heads
+
+
+def block_indexer_params(d_model: Count, n_index_heads: Count, d_index: Count) -> Count:
+    """Weights of an indexer over the keys of grouped-query layers: index queries, one index key, a norm of each.
+
+    >>> block_indexer_params(d_model=6144, n_index_heads=4, d_index=128)
+    3932416
+    """
+    return d_model * d_index * (n_index_heads + 1) + 2 * d_index
 
 
 def linear_attention_params(d_model: Count, n_state_heads: Count, d_key: Count, d_value: Count) -> Count:
@@ -67,6 +85,85 @@ def linear_attention_params(d_model: Count, n_state_heads: Count, d_key: Count, 
     return d_model * (2 * n_state_heads * d_key + inner) + 2 * d_model * inner + inner
 
 
+def gated_delta_params(d_model: Count, n_key_heads: Count, n_state_heads: Count, d_key: Count, d_value: Count,
+                       conv_width: Tokens) -> Count:
+    """Weights of one Gated DeltaNet layer: query, key, value, output gate, write and decay gates, convolution, output.
+
+    The decay has two parameters a head; the norm is shared by the heads. Source: Yang 2024, section 3.3.
+
+    >>> gated_delta_params(d_model=4096, n_key_heads=16, n_state_heads=64, d_key=128, d_value=128, conv_width=4)
+    118014208
+    """
+    keys, values = n_key_heads * d_key, n_state_heads * d_value
+    projections = d_model * (2 * keys + 2 * values + 2 * n_state_heads) + values * d_model
+    return projections + conv_width * (2 * keys + values) + 2 * n_state_heads + d_value
+
+
+def kda_params(d_model: Count, n_state_heads: Count, d_key: Count, d_value: Count, conv_width: Tokens,
+               full_rank_gate: Count) -> Count:
+    """Weights of one layer of Kimi delta attention: like Gated DeltaNet, with a decay for each key channel.
+
+    The decay passes through a bottleneck of one head's width; so does the output gate, unless
+    `full_rank_gate` is 1, where it is one full projection. Source: Kimi Team 2025, section 3, and the released code.
+
+    >>> kda_params(d_model=2304, n_state_heads=32, d_key=128, d_value=128, conv_width=4, full_rank_gate=0)
+    39514272
+    """
+    keys, values = n_state_heads * d_key, n_state_heads * d_value
+    projections = d_model * (2 * keys + values + n_state_heads) + values * d_model
+    decay = d_model * d_key + d_key * keys + keys + n_state_heads
+    gate = full_rank_gate * d_model * values + (1 - full_rank_gate) * (d_model * d_value + d_value * values)
+    return projections + decay + gate + conv_width * (2 * keys + values) + d_value
+
+
+def compressed_attention_params(d_model: Count, n_heads: Count, d_head: Count, q_rank: Count, n_output_groups: Count,
+                                output_rank: Count) -> Count:
+    """Weights of one layer of compressed attention, its compressor and indexer left out.
+
+    Queries pass through a latent. One vector a token is key and value of all heads. The output
+    projection is block-diagonal down to a latent, `n_output_groups` blocks, then full. One sink a head.
+    Source: DeepSeek-V4, released inference code.
+
+    >>> compressed_attention_params(7168, 128, 512, 1536, 16, 1024)
+    299894912
+    """
+    query = d_model * q_rank + q_rank + q_rank * n_heads * d_head
+    key_value = d_model * d_head + d_head
+    output = n_heads * d_head * output_rank + n_output_groups * output_rank * d_model
+    return query + key_value + output + n_heads
+
+
+def compressor_params(d_model: Count, d_head: Count, compress_ratio: Tokens, n_overlaps: Count) -> Count:
+    """Weights of the compressor that turns `compress_ratio` tokens into one entry of width `d_head`.
+
+    A value and a gate projection, a position bias for each slot, a norm. With `n_overlaps` = 2 windows overlap
+    and everything but the norm is twice as wide.
+
+    >>> compressor_params(d_model=7168, d_head=512, compress_ratio=128, n_overlaps=1)
+    7406080
+    """
+    return n_overlaps * d_head * (2 * d_model + compress_ratio) + d_head
+
+
+def compressed_indexer_params(d_model: Count, q_rank: Count, n_index_heads: Count, d_index: Count) -> Count:
+    """Weights of the indexer over compressed entries: index queries and head weights; its keys have a compressor.
+
+    >>> compressed_indexer_params(d_model=7168, q_rank=1536, n_index_heads=64, d_index=128)
+    13041664
+    """
+    return q_rank * n_index_heads * d_index + d_model * n_index_heads
+
+
+def residual_mixing_params(d_model: Count, n_residual_streams: Count) -> Count:
+    """Weights that mix several residual streams around one sublayer (hyper-connections).
+
+    >>> residual_mixing_params(d_model=7168, n_residual_streams=4)
+    688155
+    """
+    n = n_residual_streams
+    return (2 + n) * n * (n * d_model + 1) + 3
+
+
 def mlp_params(d_model: Count, d_ff: Count) -> Count:
     """Weights of one SwiGLU MLP: gate, up and down projection.
 
@@ -74,6 +171,15 @@ def mlp_params(d_model: Count, d_ff: Count) -> Count:
     704643072
     """
     return 3 * d_model * d_ff
+
+
+def plain_mlp_params(d_model: Count, d_ff: Count) -> Count:
+    """Weights of one MLP without a gate: up and down projection.
+
+    >>> plain_mlp_params(d_model=4096, d_ff=16384)
+    134217728
+    """
+    return 2 * d_model * d_ff
 
 
 def weight_bytes(n_params: Count, weight_bytes_per_param: BytesPerParam) -> Bytes:
@@ -85,52 +191,11 @@ def weight_bytes(n_params: Count, weight_bytes_per_param: BytesPerParam) -> Byte
     return n_params * weight_bytes_per_param
 
 
-def parameters(model) -> dict[str, int]:
-    """Parameters of `model` by component; their sum is the model's size.
+def mixed_weight_bytes(n_params: Count, n_expert_params: Count, weight_bytes_per_param: BytesPerParam,
+                       expert_bytes_per_param: BytesPerParam) -> Bytes:
+    """Bytes of the weights when routed experts are stored in a format of their own.
 
-    `model` is anything with the shapes of a catalog record: `d_model`, `n_layers`, `n_heads`, `d_ff`,
-    `vocab_size`, `tied_embeddings`, `attention_bias`, `layers`, `n_experts`, `d_expert`,
-    `n_shared_experts`, `n_dense_layers`, `router_bias`. A dense model has only dense layers.
+    >>> mixed_weight_bytes(n_params=110, n_expert_params=100, weight_bytes_per_param=2, expert_bytes_per_param=0.5)
+    70.0
     """
-    d = model.d_model
-    moe_layers = model.n_layers - model.n_dense_layers
-    return {
-        "embedding": embedding_params(model.vocab_size, d),
-        "attention": sum(group["n"] * _layer_attention_params(model, group) for group in model.layers),
-        "mlp": (model.n_layers - moe_layers) * mlp_params(d, model.d_ff),
-        "shared experts": moe_layers * model.n_shared_experts * expert_params(d, model.d_expert),
-        "routed experts": moe_layers * model.n_experts * expert_params(d, model.d_expert),
-        "router": moe_layers * (router_params(d, model.n_experts) + model.router_bias * model.n_experts),
-        "norms": 2 * d * model.n_layers + d,
-        "LM head": 0 if model.tied_embeddings else embedding_params(model.vocab_size, d),
-    }
-
-
-def prediction_module_params(model) -> int:
-    """Parameters of one multi-token-prediction module of `model`, which `parameters` leaves out.
-
-    One more mixture layer, a projection of two vectors to one, three norms, and its own embedding and LM head.
-    Source: DeepSeek-V3, section 2.2, with the copies that the weight files hold.
-    """
-    d, layer = model.d_model, model.layers[-1]
-    experts = (model.n_experts + model.n_shared_experts) * expert_params(d, model.d_expert)
-    router = router_params(d, model.n_experts) + model.router_bias * model.n_experts
-    return (_layer_attention_params(model, layer) + experts + router + 2 * d + 2 * d * d + 3 * d
-            + 2 * embedding_params(model.vocab_size, d))
-
-
-def _layer_attention_params(model, group: dict) -> int:
-    """Attention parameters of one layer of `group`, by its kind."""
-    d, shape = model.d_model, group
-    if group["attention"] == "mla":
-        params = mla_params(d, model.n_heads, shape["q_rank"], shape["kv_rank"], shape["d_nope"], shape["d_rope"],
-                            shape["d_value"])
-        if "n_index_heads" in shape:
-            params += indexer_params(d, shape["q_rank"], shape["n_index_heads"], shape["d_index"])
-        return params
-    if group["attention"] == "linear":
-        return linear_attention_params(d, shape["n_state_heads"], shape["d_key"], shape["d_value"])
-    params = attention_params(d, model.n_heads, shape["n_kv_heads"], shape["d_head"])
-    if model.attention_bias:
-        params += attention_bias_params(model.n_heads, shape["n_kv_heads"], shape["d_head"])
-    return params
+    return (n_params - n_expert_params) * weight_bytes_per_param + n_expert_params * expert_bytes_per_param

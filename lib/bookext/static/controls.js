@@ -1,6 +1,6 @@
 // The front end of the live controls: one classic script, no dependency.
 //
-// Parts, in order: formats, answers, state, drawing (all pure, also run in QuickJS when the book is built), and the page.
+// Parts, in order: formats, answers, usage records, state, drawing (all pure, also run in QuickJS when the book is built), and the page.
 // Nothing here knows a model or a chip: every number comes from a formula of `llmcost.formulas` or from the control's own data.
 (() => {
   "use strict";
@@ -13,6 +13,10 @@
   const BINARY_PREFIXES = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
   const COUNTS = { 1: "", token: "token", sequence: "sequence", head: "head", layer: "layer" };
   const PLAIN = { "token/second": "tokens/s", "flop/byte": "FLOP/byte" };
+  const PRICES = { // multiplied where people read it
+    "usd/token": { scale: 1e6, words: " per M tokens", said: /^(usd|dollars?)?\s*((\/|per)\s*(m|million)(\s*tok(en)?s?)?)?$/ },
+    "usd/second": { scale: 3600, words: "/h", said: /^(usd|dollars?)?\s*((\/|per)\s*(h|hour))?$/ },
+  };
 
   // Thousands separators in the whole part.
   const grouped = (text) => text.replace(/^\d+/, (whole) => whole.replace(/\B(?=(\d{3})+$)/g, ","));
@@ -50,6 +54,7 @@
   function magnitude(x, unit, binary) {
     if (unit in COUNTS) return count(x, COUNTS[unit]);
     if (unit in PLAIN) return `${digits(x)} ${PLAIN[unit]}`;
+    if (unit in PRICES) return `$${money(x * PRICES[unit].scale)}${PRICES[unit].words}`;
     if (unit === "fraction") return `${digits(x * 100)} %`;
     if (unit === "second") return seconds(x);
     const [base, per] = unit.split("/");
@@ -77,14 +82,15 @@
   };
   const EXAMPLES = {
     byte: "328000, 3.3e5 or 328 kB", second: "0.042, 4.2e-2 or 42 ms", flop: "2.9e14 or 290 TFLOP",
-    usd: "1.71 or $1.71", fraction: "0.35 or 35 %",
+    usd: "1.71 or $1.71", fraction: "0.35 or 35 %", "usd/token": "3 or $3 per million tokens", "usd/second": "2.5 or $2.50/h",
   };
   const NUMBER = /^[~≈]?\s*([-−+]?)\s*\$?\s*(\d{1,3}(?:,\d{3})+|\d+|(?=\.\d))(\.\d*)?(e[-+]?\d+)?\s*(.*)$/i;
 
-  const examples = (unit) => EXAMPLES[unit.split("/")[0]] || "328000, 3.3e5 or 328 k";
+  const examples = (unit) => EXAMPLES[unit] || EXAMPLES[unit.split("/")[0]] || "328000, 3.3e5 or 328 k";
 
   // What a suffix multiplies by ("kB" -> 1000), or NaN when it is not a suffix of that unit.
   function suffixFactor(suffix, unit) {
+    if (unit in PRICES) return PRICES[unit].said.test(suffix) ? 1 / PRICES[unit].scale : NaN;
     const base = unit.split("/")[0];
     if (base === "fraction") return suffix === "%" ? 0.01 : suffix === "" ? 1 : NaN;
     const factors = base === "second" ? TIME : { ...DECIMAL, ...BINARY, ...(base in COUNTS ? { b: 1e9 } : {}) };
@@ -138,15 +144,117 @@
     return `You said ${said}; it is ${is}: ${size}${slip ? ` (${slip})` : ""}.`;
   }
 
+  // ---------------------------------------------------------------- usage records
+
+  const COUNT_NAMES = ["input_tokens", "cached_tokens", "written_tokens", "output_tokens", "reasoning_tokens"];
+  const DEEPEST = 100; // braces in braces
+  const JSON_SPACE = /[ \t\n\r]*/y;
+  const JSON_TOKEN = new RegExp(String.raw`([{}\[\],:])|("(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")`
+    + String.raw`|(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?|true|false|null)`, "y");
+  const isRecord = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
+
+  // What may follow a token where `wanted` was wanted; nothing where it was out of place.
+  function jsonAfter(kind, wanted, closers) {
+    const innermost = closers[closers.length - 1];
+    if (kind === "}" || kind === "]") {
+      if (innermost !== kind || !["end", kind === "}" ? "first key" : "first value"].includes(wanted)) return "";
+      closers.pop();
+      return "end";
+    }
+    if (kind === ",") return wanted !== "end" || !innermost ? "" : innermost === "}" ? "key" : "value";
+    if (kind === ":") return wanted === "colon" ? "value" : "";
+    if (wanted === "key" || wanted === "first key") return kind === "text" ? "colon" : "";
+    if ((wanted !== "value" && wanted !== "first value") || closers.length > DEEPEST) return "";
+    if (kind !== "{" && kind !== "[") return "end";
+    closers.push(kind === "{" ? "}" : "]");
+    return kind === "{" ? "first key" : "first value";
+  }
+
+  // The place where a text stops being JSON, its length where it only ends too early; NaN if it is JSON.
+  function jsonBreaks(text) {
+    const closers = [];
+    let [wanted, place] = ["value", 0];
+    for (;;) {
+      JSON_SPACE.lastIndex = place;
+      JSON_TOKEN.lastIndex = place += JSON_SPACE.exec(text)[0].length;
+      if (place === text.length && wanted === "end" && !closers.length) return NaN;
+      const token = JSON_TOKEN.exec(text);
+      wanted = token && jsonAfter(token[1] || (token[2] ? "text" : "other"), wanted, closers);
+      if (!wanted) return place;
+      place += token[0].length;
+    }
+  }
+
+  function parsedJson(text) {
+    const place = jsonBreaks(text);
+    if (Number.isNaN(place)) return JSON.parse(text);
+    if (place === text.length) throw new Error("That is not JSON: it ends before it is complete.");
+    const before = text.slice(0, place).split("\n");
+    throw new Error(`That is not JSON from line ${before.length}, character ${[...before[before.length - 1]].length + 1} on.`);
+  }
+
+  // The count at a path whose steps are parted by points; 0 where it is absent.
+  function countAt(record, path) {
+    let value = record;
+    for (const step of path.split(".")) {
+      if (!isRecord(value)) throw new Error(`${path} cannot be read: what should hold it has no fields.`);
+      value = value[step];
+      if (value === undefined || value === null) return 0;
+    }
+    if (typeof value !== "number") throw new Error(`${path} is not a number.`);
+    if (value < 0) throw new Error(`${path} is negative.`);
+    if (value % 1 !== 0) throw new Error(`${path} is not a whole number.`);
+    return value;
+  }
+
+  // The counts in the usage record of an API answer. Twin of Python's `llmcost.usage.read`, by the table that the control carries.
+  function readUsage({ kinds, limit }, text) {
+    const given = parsedJson(text);
+    if (!isRecord(given)) throw new Error("That is JSON, but no record: it needs fields in braces, as in an API answer.");
+    const record = ["usage", "usageMetadata"].map((name) => given[name]).find(isRecord) || given;
+    const alike = kinds.filter(({ fields }) => fields.every((field) => record[field] !== undefined && record[field] !== null));
+    if (!alike.length) {
+      const names = Object.keys(record).filter((name) => /^[A-Za-z_][A-Za-z_0-9]{0,39}$/.test(name)).slice(0, 8);
+      const known = kinds.map(({ name, fields }) => `${name} (${fields.join(", ")})`).join("; ");
+      throw new Error(`No known usage record: it holds ${names.join(", ") || "no field that could be one"}. Known are ${known}.`);
+    }
+    const sumOf = (paths) => paths.reduce((sum, path) => sum + countAt(record, path), 0);
+    const total = ["total_tokens", "totalTokenCount"].find((name) => record[name] !== undefined && record[name] !== null);
+    const kind = alike.find((one) => !total || countAt(record, total) === sumOf(one.total_tokens));
+    if (!kind) throw new Error(`The counts contradict each other: the total is not ${alike[0].total_tokens.join(" + ")}.`);
+    const usage = { kind: kind.name };
+    for (const name of COUNT_NAMES) {
+      usage[name] = sumOf(kind[name]);
+      if (usage[name] > limit) throw new Error(`${name} is more than ${grouped(String(limit))}: too many for one request.`);
+    }
+    const [input, cached, written, output, reasoning] = COUNT_NAMES.map((name) => grouped(String(usage[name])));
+    if (usage.cached_tokens + usage.written_tokens > usage.input_tokens)
+      throw new Error(`The counts contradict each other: ${cached} cached and ${written} written tokens in a prompt of ${input}.`);
+    if (usage.reasoning_tokens > usage.output_tokens)
+      throw new Error(`The counts contradict each other: ${reasoning} reasoning tokens in an output of ${output}.`);
+    return usage;
+  }
+
   // ---------------------------------------------------------------- state
 
   const choicesOf = (spec) => spec.choices || [];
   const slidersOf = (spec) => spec.sliders || [];
+  const pastedOf = (spec) => (spec.paste ? spec.paste.counts : {});
+
+  // True for a slider that is there whatever is chosen, or whose option is chosen.
+  const counts = ({ when }, picks) => !when || picks[when[0]] === when[1];
 
   function call(name, state) {
     const formula = (llmcost.formulas || {})[name];
     if (!formula) throw new Error(`formula ${name} is not on this page`);
     return formula(state);
+  }
+
+  // The state with what a part of a control has on top of it: a name there stands for its value, or for a formula's.
+  function onTop(now, extra = {}) {
+    const [names, numbers] = [true, false].map((text) => Object.entries(extra).filter(([, value]) => (typeof value === "string") === text));
+    const known = { ...now, ...Object.fromEntries(numbers) };
+    return { ...known, ...Object.fromEntries(names.map(([name, value]) => [name, value in known ? known[value] : call(value, known)])) };
   }
 
   // Complete picks: what is missing or not on offer becomes the default.
@@ -156,18 +264,25 @@
       settled[name] = options.some(({ key }) => key === picks[name]) ? picks[name] : value;
     for (const { name, values, value } of slidersOf(spec))
       settled[name] = values.includes(picks[name]) ? picks[name] : value;
+    for (const [name, count] of Object.entries(pastedOf(spec))) {
+      const isCount = Number.isInteger(picks[name]) && picks[name] >= 0 && picks[name] <= spec.paste.limit;
+      settled[name] = isCount ? picks[name] : count;
+    }
     return settled;
   }
 
   const chosenOptions = (spec, picks) =>
     choicesOf(spec).map(({ name, options }) => options.find(({ key }) => key === picks[name]) || options[0]);
 
+  // The names that the reader moves or pastes while these are the picks.
+  const setByHand = (spec, picks) => [...slidersOf(spec).filter((slider) => counts(slider, picks)).map(({ name }) => name), ...Object.keys(pastedOf(spec))];
+
   // Everything a formula may read; later wins. `picks` rides along, so that a drawing knows the chosen options.
   function state(spec, picks = {}) {
     const settled = settle(spec, picks);
     const facts = chosenOptions(spec, settled).map((option) => option.facts);
-    const moved = slidersOf(spec).map(({ name }) => ({ [name]: settled[name] }));
-    return Object.assign({}, spec.fixed, ...facts, ...moved, { picks: settled });
+    const byHand = setByHand(spec, settled).map((name) => ({ [name]: settled[name] }));
+    return Object.assign({}, spec.fixed, ...facts, ...byHand, { picks: settled });
   }
 
   function merged(base, change) {
@@ -188,13 +303,17 @@
   function readouts(spec, now) {
     const { binary } = settings(spec, now);
     return (spec.outputs || []).map(({ formula, unit, with: extra }) => {
-      const value = call(formula, { ...now, ...extra });
+      const value = call(formula, onTop(now, extra));
       return { value, text: Number.isFinite(value) ? format(value, unit, binary) : "– not defined here" };
     });
   }
 
-  function pythonLiteral(value) {
+  // A value as it is typed in Python: where a scale is given and twelve digits are all it has, as in 3/1e6.
+  function pythonLiteral(value, scale) {
     if (typeof value !== "number") return typeof value === "boolean" ? (value ? "True" : "False") : JSON.stringify(value);
+    const short = Number((value * Number(scale)).toPrecision(12));
+    if (scale && Math.abs(short / Number(scale) - value) <= 1e-14 * Math.abs(value)) return `${pythonLiteral(short)}/${scale}`;
+    if (value && Math.abs(value) < 1e-4) return value.toExponential().replace(/e-(\d)$/, "e-0$1");
     return Number.isFinite(value) ? String(value).replace("e+", "e") : `float("${value > 0 ? "inf" : value < 0 ? "-inf" : "nan"}")`;
   }
 
@@ -206,9 +325,10 @@
     const typed = new Set(Object.keys(spec.fixed || {}));
     for (const { facts, python } of options)
       for (const name of Object.keys(facts || {})) python ? typed.delete(name) : typed.add(name);
-    for (const name of [...slidersOf(spec).map((slider) => slider.name), ...Object.keys(extra)]) typed.add(name);
-    const values = { ...now, ...extra };
-    const named = spec.python.names.filter((name) => typed.has(name)).map((name) => `${name}=${pythonLiteral(values[name])}`);
+    for (const name of [...setByHand(spec, now.picks), ...Object.keys(extra)]) typed.add(name);
+    const values = onTop(now, extra);
+    const scales = spec.python.scales || {};
+    const named = spec.python.names.filter((name) => typed.has(name)).map((name) => `${name}=${pythonLiteral(values[name], scales[name])}`);
     return `at(${[spec.python.call, ...options.map(({ python }) => python).filter(Boolean), ...named].join(", ")})`;
   }
 
@@ -228,15 +348,27 @@
       } catch (error) { /* a stray percent sign: compare as it stands */ }
       const choice = choicesOf(spec).find((one) => one.name === name);
       const slider = slidersOf(spec).find((one) => one.name === name);
-      if (choice && choice.options.some(({ key }) => key === text)) picks[name] = text;
+      const isCount = name in pastedOf(spec) && /^\d{1,10}$/.test(text) && Number(text) <= spec.paste.limit;
+      if (isCount) picks[name] = Number(text);
+      else if (choice && choice.options.some(({ key }) => key === text)) picks[name] = text;
       else if (slider && text.trim() && slider.values.includes(Number(text))) picks[name] = Number(text);
       else ignored.push(`${name}=${text}`);
+    }
+    for (const { name } of idle(spec, settle(spec, picks)).filter((slider) => slider.name in picks)) {
+      ignored.push(`${name}=${picks[name]}`);
+      delete picks[name];
     }
     return { picks, ignored };
   }
 
-  const queryFromPicks = (picks) =>
-    Object.keys(picks).map((name) => `${encodeURIComponent(name)}=${encodeURIComponent(picks[name])}`).join("&");
+  // The sliders that wait for an option that is not chosen.
+  const idle = (spec, picks) => slidersOf(spec).filter((slider) => !counts(slider, picks) && !(slider.name in pastedOf(spec)));
+
+  function queryFromPicks(spec, picks) {
+    const left = idle(spec, settle(spec, picks)).map(({ name }) => name);
+    return Object.keys(picks).filter((name) => !left.includes(name))
+      .map((name) => `${encodeURIComponent(name)}=${encodeURIComponent(picks[name])}`).join("&");
+  }
 
   // ---------------------------------------------------------------- drawing: pieces
 
@@ -271,7 +403,7 @@
     const options = chosenOptions(spec, now.picks || settle(spec, {}));
     const set = [
       ...choicesOf(spec).map((choice, i) => `${choice.label}: ${options[i].label}`),
-      ...slidersOf(spec).map((slider) => `${slider.label}: ${format(now[slider.name], slider.unit, binary)}`),
+      ...slidersOf(spec).filter((slider) => counts(slider, now.picks)).map((slider) => `${slider.label}: ${format(now[slider.name], slider.unit, binary)}`),
     ];
     const read = readouts(spec, now).map(({ text }, i) => `${spec.outputs[i].label}: ${text}`);
     return [subject, ...set, ...read].filter(Boolean).join(". ") + ".";
@@ -311,14 +443,18 @@
     return decade * (lead > 5.001 ? 10 : lead > 2.501 ? 5 : lead > 2.001 ? 2.5 : lead > 1.001 ? 2 : 1);
   }
 
+  // What ticks count in: a price per million tokens or per hour, otherwise the base unit.
+  const grain = (unit) => (unit in PRICES ? 1 / PRICES[unit].scale : 1);
+
   // The step of a linear axis; in binary bytes it is nice in KiB, MiB or GiB.
-  function linearStep(span, room, binary) {
-    const unit = binary && span >= 1024 ? 1024 ** Math.floor(Math.log(span) / Math.log(1024)) : 1;
-    return niceStep(span / unit / room) * unit;
+  function linearStep(span, room, unit, binary) {
+    const isBinary = binary && unit.startsWith("byte") && span >= 1024;
+    const one = isBinary ? 1024 ** Math.floor(Math.log(span) / Math.log(1024)) : grain(unit);
+    return niceStep(span / one / room) * one;
   }
 
-  function linearTicks(low, high, room, binary) {
-    const step = linearStep(high - low, room, binary);
+  function linearTicks(low, high, room, unit, binary) {
+    const step = linearStep(high - low, room, unit, binary);
     const ticks = [];
     for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) ticks.push(Number((i * step).toPrecision(12)));
     return ticks;
@@ -337,16 +473,30 @@
     return fine.filter((value) => value >= low * (1 - 1e-9) && value <= high * (1 + 1e-9));
   }
 
-  const ticksOf = (axis, [low, high], room, binary) => axis.scale === "log"
-    ? logTicks(low, high, room, (axis.name && axis.unit === "token") || (binary && axis.unit.startsWith("byte")) ? 2 : 10)
-    : linearTicks(low, high, room, binary && axis.unit.startsWith("byte"));
+  function ticksOf({ scale: kind, unit, name }, [low, high], room, binary) {
+    if (kind !== "log") return linearTicks(low, high, room, unit, binary);
+    const base = (name && unit === "token") || (binary && unit.startsWith("byte")) ? 2 : 10;
+    return logTicks(low / grain(unit), high / grain(unit), room, base).map((tick) => tick * grain(unit));
+  }
 
   const withoutZeros = (text) => text.replace(/(\.\d*?)0+(?!\d)/, "$1").replace(/\.(?!\d)/, "");
 
   // Units without prefixes stand once, in the axis title; the others stand at each tick.
-  const titleUnit = (unit) => PLAIN[unit] || (COUNTS[unit] ? `${COUNTS[unit]}s` : "");
+  const titleUnit = (unit) => PLAIN[unit] || (COUNTS[unit] ? `${COUNTS[unit]}s` : unit in PRICES ? `$${PRICES[unit].words}` : "");
 
-  function tickText(value, unit, binary) {
+  // "0.50", never "0.5"; no decimals where there are none.
+  const moneyTick = (x) => (x >= 1e6 ? `${withoutZeros(digits(x / 1e6))} M` : withoutZeros(digits(x)).replace(/^[\d,]+\.\d$/, (short) => `${short}0`));
+
+  // `most` is the end of a linear axis: its ticks in seconds all have the prefix of the longest.
+  function tickText(value, unit, binary, most) {
+    const size = Math.abs(value);
+    const sign = value < 0 ? "−" : "";
+    if (unit === "usd") return `${sign}$${moneyTick(size)}`;
+    if (unit in PRICES) return sign + moneyTick(size * PRICES[unit].scale);
+    if (unit === "second" && most) {
+      const prefix = seconds(most).split(" ")[1];
+      return `${sign}${withoutZeros(digits(size / TIME[prefix.slice(0, -1)]))} ${prefix}`;
+    }
     const text = withoutZeros(format(value, unit, binary));
     return titleUnit(unit) ? text.replace(/ (tokens?|sequences?|heads?|layers?|tokens\/s|FLOP\/byte)$/, "") : text;
   }
@@ -375,7 +525,7 @@
     });
   }
 
-  const valueAt = (curve, axis, x, now) => call(curve.formula, { ...now, ...curve.with, [axis.name]: x });
+  const valueAt = (curve, axis, x, now) => call(curve.formula, onTop({ ...now, [axis.name]: x }, curve.with));
 
   // The given range, or the data's with headroom, ending on a tick so that it does not twitch as a slider moves.
   function yDomain(axis, values, binary) {
@@ -384,14 +534,15 @@
     const given = (bound) => Number.isFinite(bound) && (!isLog || bound > 0);
     const [least, most] = shown.length ? [Math.min(...shown), Math.max(...shown)] : [1, 10];
     if (isLog) {
-      const low = given(axis.min) ? axis.min : 10 ** Math.floor(Math.log10(least) + 1e-9);
-      const high = given(axis.max) ? axis.max : 10 ** Math.ceil(Math.log10(most) - 1e-9);
+      const one = grain(axis.unit);
+      const low = given(axis.min) ? axis.min : 10 ** Math.floor(Math.log10(least / one) + 1e-9) * one;
+      const high = given(axis.max) ? axis.max : 10 ** Math.ceil(Math.log10(most / one) - 1e-9) * one;
       return high > low ? [low, high] : [low, low * 10];
     }
     const low = given(axis.min) ? axis.min : Math.min(0, least);
     if (given(axis.max)) return [low, axis.max];
     const span = (most - low) * 1.04 || 1;
-    const step = linearStep(span, 5, binary && axis.unit.startsWith("byte"));
+    const step = linearStep(span, 5, axis.unit, binary);
     return [given(axis.min) ? low : Math.floor(low / step) * step, low + Math.ceil(span / step) * step];
   }
 
@@ -418,8 +569,8 @@
     return path;
   }
 
-  function mark(x, y, index, size = 4.5) {
-    const kind = `mark ${seriesClass(index)}`;
+  function mark(x, y, index, size = 4.5, role = "mark") {
+    const kind = `${role} ${seriesClass(index)}`;
     const shapes = [
       () => tag("circle", { cx: x, cy: y, r: size, class: kind }),
       () => tag("path", { d: `M${px(x - size)} ${px(y - size)}h${2 * size}v${2 * size}h${-2 * size}z`, class: kind }),
@@ -454,7 +605,7 @@
     }).join("");
   }
 
-  function axes(toX, toY, area, { xTicks, yTicks, plot, binary }) {
+  function axes(toX, toY, area, { xTicks, yTicks, xText, yText, plot }) {
     const { left, right, top, bottom } = area;
     const grid = [
       ...yTicks.map((value) => tag("path", { d: `M${px(left)} ${px(toY(value))}H${px(right)}`, class: "grid" })),
@@ -463,8 +614,8 @@
     return [
       ...grid,
       tag("path", { d: `M${px(left)} ${px(bottom)}H${px(right)}`, class: "axis" }),
-      ...yTicks.map((value) => label(left - 8, toY(value) + 4.5, tickText(value, plot.y.unit, binary), "end", "tick")),
-      ...xTicks.map((value) => label(toX(value), bottom + 19, tickText(value, plot.x.unit, binary), "middle", "tick")),
+      ...yTicks.map((value) => label(left - 8, toY(value) + 4.5, yText(value), "end", "tick")),
+      ...xTicks.map((value) => label(toX(value), bottom + 19, xText(value), "middle", "tick")),
       label(0, 14, axisTitle(plot.y), "start", "axis-title"),
       label(right, bottom + 40, axisTitle(plot.x), "end", "axis-title"),
     ].join("");
@@ -483,19 +634,54 @@
       + labelWithin(x, top - 7, format(value, plot.x.unit, binary), left, right, "marker-label");
   }
 
+  // The first place beside (x, y) where a text stays inside the area and off what is taken; then that place is taken too.
+  function placeBeside(x, y, text, { left, right, top, bottom }, taken) {
+    const wide = textWidth(text);
+    const boxes = [[x + 9, y + 7], [x - 9 - wide, y + 7], [x - 9 - wide, y - 24], [x + 9, y - 24], [x + 14, y - 8], [x - 14 - wide, y - 8]]
+      .map(([from, above]) => ({ from, to: from + wide, above, below: above + 17 }));
+    const isFree = (box) => box.from >= left && box.to <= right && box.above >= top && box.below <= bottom
+      && taken.every((other) => box.to < other.from || box.from > other.to || box.below < other.above || box.above > other.below);
+    const box = boxes.find(isFree) || boxes[0];
+    taken.push(box);
+    return label(Math.max(left, Math.min(box.from, right - wide)), Math.min(box.above, bottom - 17) + 13, text, "start", "marker-label");
+  }
+
+  // Points that move with the state. One beyond an axis stands at its end as an arrowhead and says where it is.
+  function drawPins(pins, toX, toY, area, { plot, binary }) {
+    const placed = pins.map(({ point, at: [x, y], index }) => {
+      const [wantX, wantY] = [toX(x), toY(y)];
+      const [atX, atY] = [Math.max(area.left, Math.min(area.right, wantX)), Math.max(area.top, Math.min(area.bottom, wantY))];
+      const beyond = [Math.sign(wantX - atX), Math.sign(wantY - atY)].map((side, i) => (Math.abs([wantX - atX, wantY - atY][i]) > 0.5 ? side : 0));
+      const where = [beyond[0] && format(x, plot.x.unit, binary), beyond[1] && format(y, plot.y.unit, binary)].filter(Boolean);
+      return { x: atX, y: atY, beyond, index, text: [point.label, ...where].join(", ") };
+    }).filter(({ x, y }) => Number.isFinite(x) && Number.isFinite(y));
+    const taken = placed.map(({ x, y }) => ({ from: x - 7, to: x + 7, above: y - 7, below: y + 7 }));
+    const shapes = placed.map(({ x, y, beyond: [dx, dy], index }) => {
+      if (!dx && !dy) return mark(x, y, index, 6.5, "pin");
+      const turned = Math.atan2(dy, dx) * 180 / Math.PI;
+      return tag("path", { d: "M0 0l-12 -7v14z", transform: `translate(${px(x)} ${px(y)}) rotate(${px(turned)})`, class: `pin ${seriesClass(index)}` });
+    });
+    return shapes.join("") + placed.map(({ x, y, text }) => placeBeside(x, y, text, area, taken)).join("");
+  }
+
   function drawCurves(spec, now, width, plot, binary) {
     const domain = xDomain(plot.x, spec, plot.curves);
     const series = plot.curves.map((curve, index) => ({ curve, index, text: curve.label, points: sampled(curve, plot.x, domain, now) }));
-    const range = yDomain(plot.y, series.flatMap(({ points }) => points.map(([, y]) => y)), binary);
+    const pins = (plot.marks || []).map((point, i) => ({
+      point, index: plot.curves.length + i, at: [point.x, point.y].map(({ formula, with: extra }) => call(formula, onTop(now, extra))),
+    }));
+    const range = yDomain(plot.y, [...series.flatMap(({ points }) => points.map(([, y]) => y)), ...pins.map(({ at }) => at[1])], binary);
+    const [xText, yText] = [[plot.x, domain], [plot.y, range]].map(([axis, [, end]]) => (value) =>
+      tickText(value, axis.unit, binary, axis.scale === "log" ? undefined : end));
 
     const lines = series.filter(({ curve }) => !curve.marks);
     const longest = Math.max(0, ...lines.map(({ text }) => textWidth(text)));
     const bottom = Math.max(230, Math.min(350, Math.round(width * 0.48)));
     const isDirect = width >= 520 && longest <= width * 0.3 && lines.length * 17 < bottom - 40;
     const yTicks = ticksOf(plot.y, range, Math.floor((bottom - 40) / 42), binary);
-    const widestTick = Math.max(...domain.map((value) => textWidth(tickText(value, plot.x.unit, binary))));
+    const widestTick = Math.max(...domain.map((value) => textWidth(xText(value))));
     const area = {
-      top: 42, bottom, left: 14 + Math.max(16, ...yTicks.map((value) => textWidth(tickText(value, plot.y.unit, binary)))),
+      top: 42, bottom, left: 14 + Math.max(16, ...yTicks.map((value) => textWidth(yText(value)))),
       right: width - (isDirect && lines.length ? longest + 34 : Math.max(12, widestTick / 2)),
     };
     const toX = scale(plot.x.scale, domain, [area.left, area.right]);
@@ -513,22 +699,38 @@
     })), 0, area.bottom + 66, width);
     const body = [
       tag("clipPath", { id: clip }, tag("rect", { x: area.left, y: area.top - 2, width: area.right - area.left + 2, height: area.bottom - area.top + 4 })),
-      axes(toX, toY, area, { xTicks, yTicks, plot, binary }),
+      axes(toX, toY, area, { xTicks, yTicks, xText, yText, plot }),
       tag("g", { "clip-path": `url(#${clip})` }, paths.join("")),
       marks.join(""),
       isDirect ? endLabels(lines, toY, area.right, area.top, area.bottom) : "",
       marker(series, toX, toY, area, { plot, now, binary, domain }),
+      drawPins(pins, toX, toY, area, { plot, binary }),
       key.body,
     ].join("");
-    const subject = `${plot.y.label} against ${plot.x.label.toLowerCase()}; lines: ${series.map(({ text }) => text).join(", ")}`;
+    const subject = [`${plot.y.label} against ${plot.x.label.toLowerCase()}`, `lines: ${series.map(({ text }) => text).join(", ")}`,
+      ...pins.map(({ point, at: [x, y] }) => `${point.label} at ${format(x, plot.x.unit, binary)} and ${format(y, plot.y.unit, binary)}`)].join("; ");
     return { height: key.bottom + 12, subject, body };
   }
 
   // ---------------------------------------------------------------- drawing: bars
 
-  function limitOf(limit, now) {
-    if (!limit) return NaN;
-    return limit.name in now ? now[limit.name] : call(limit.formula, { ...now, ...limit.with });
+  // What a drawing names without a parameter of its own: by its name in the state, or by a formula.
+  function amount(named, now) {
+    if (!named) return NaN;
+    return named.name in now ? now[named.name] : call(named.formula, onTop(now, named.with));
+  }
+
+  const MOST_CUTS = 60;
+
+  // How many steps of a part lie between two ticks; 0, for no ticks, where these would be closer than two pixels.
+  function cutEvery(steps, width) {
+    const every = Math.ceil(Math.max(1, niceStep(steps / MOST_CUTS)));
+    return steps > 1 && (width / steps) * every >= 2 ? every : 0;
+  }
+
+  function cuts(from, to, top, bottom, steps, every) {
+    const at = Array.from({ length: every ? Math.ceil(steps / every) - 1 : 0 }, (_, i) => from + ((to - from) / steps) * every * (i + 1));
+    return at.map((x) => `M${px(x)} ${px(top)}V${px(bottom)}`).join("");
   }
 
   // "141 GB of 171 GB: fits, 30.0 GB to spare"
@@ -541,13 +743,15 @@
     const show = (value) => format(value, plot.unit, binary);
     const names = [...new Set(plot.bars.flatMap(({ parts }) => parts.map((part) => part.label)))];
     const bars = plot.bars.map(({ label: text, parts, with: shared }) => {
-      const values = parts.map((part) => call(part.formula, { ...now, ...shared, ...part.with }));
-      return { text, parts, values, total: values.reduce((sum, value) => sum + (Number.isFinite(value) ? value : 0), 0) };
+      const states = parts.map((part) => onTop({ ...now, ...shared }, part.with));
+      const values = parts.map((part, i) => call(part.formula, states[i]));
+      const steps = parts.map((part, i) => Math.round(amount(part.repeats, states[i])));
+      return { text, parts, values, steps, total: values.reduce((sum, value) => sum + (Number.isFinite(value) ? value : 0), 0) };
     });
-    const limit = limitOf(plot.limit, now);
+    const limit = amount(plot.limit, now);
     const most = Math.max(...bars.map(({ total }) => total), Number.isFinite(limit) ? limit : 0) || 1;
     const [left, right] = [1, width - 24];
-    const step = linearStep(most * 1.02, 5, binary && plot.unit.startsWith("byte"));
+    const step = linearStep(most * 1.02, 5, plot.unit, binary);
     const end = Math.max(most * 1.02, Math.ceil((most * 0.9) / step) * step);
     const toX = scale("linear", [0, end], [left, right]);
 
@@ -555,24 +759,28 @@
     const thickness = 34;
     const hasLimit = Number.isFinite(limit);
     let y = hasLimit ? 36 : 6;
-    const drawn = bars.map(({ text, parts, values, total }) => {
+    const drawn = bars.map(({ text, parts, values, steps, total }) => {
       const fits = fitText(total, limit, show);
+      const kind = total > limit ? "over" : hasLimit ? "fits" : "bar-title";
       const isWide = textWidth(text) + textWidth(fits) + 24 < width;
       const head = label(left, y + 14, text, "start", "bar-title")
-        + (isWide ? label(width, y + 14, fits, "end", total > limit ? "over" : "fits") : label(left, y + 33, fits, "start", total > limit ? "over" : "fits"));
+        + (isWide ? label(width, y + 14, fits, "end", kind) : label(left, y + 33, fits, "start", kind));
       const top = y + (isWide ? 24 : 42);
+      const every = steps.map((count, i) => cutEvery(count, toX(values[i]) - left));
       let sum = 0;
       const segments = parts.map((part, i) => {
         if (!(values[i] > 0)) return "";
         const [from, to] = [toX(sum), toX((sum += values[i]))];
         const clear = limit < sum ? Math.max(from, toX(limit)) : to; // a label keeps off the hatching
         const inner = textWidth(part.label) + 14 < clear - from ? label((from + clear) / 2, top + thickness / 2 + 4.5, part.label, "middle") : "";
-        return tag("rect", { x: from, y: top, width: Math.max(1, to - from - 1.5), height: thickness, class: `part ${seriesClass(names.indexOf(part.label))}` }) + inner;
+        const series = seriesClass(names.indexOf(part.label));
+        return tag("rect", { x: from, y: top, width: Math.max(1, to - from - 1.5), height: thickness, class: `part ${series}` })
+          + (every[i] ? tag("path", { d: cuts(from, to, top, top + thickness, steps[i], every[i]), class: `cut ${series}` }) : "") + inner;
       });
       const over = total > limit
         ? tag("rect", { x: toX(limit), y: top, width: toX(total) - toX(limit), height: thickness, class: "overflow", fill: `url(#${hatch})` }) : "";
       const key = legend(parts.map((part, i) => ({
-        text: `${part.label} ${show(values[i])}`,
+        text: `${part.label} ${show(values[i])}${every[i] > 1 ? `, a tick every ${every[i]} of ${format(steps[i], "1")} steps` : ""}`,
         sample: (x, middle) => tag("rect", { x: x + 8, y: middle - 6, width: 13, height: 13, class: `part ${seriesClass(names.indexOf(part.label))}` }),
       })), left - 8, top + thickness + 21, width);
       y = key.bottom + 26;
@@ -582,10 +790,10 @@
       ...drawn.map(({ top, bottom }) => tag("path", { d: `M${px(toX(limit))} ${px(top - 4)}V${px(bottom + 6)}`, class: "limit" })),
       tag("path", { d: `M${px(left + 1)} 3V19`, class: "limit" }), label(left + 12, 16, `${plot.limit.label}: ${show(limit)}`),
     ].join("") : "";
-    const ticks = linearTicks(0, end, Math.max(2, Math.min(6, Math.floor(width / 90))), binary && plot.unit.startsWith("byte"));
+    const ticks = linearTicks(0, end, Math.max(2, Math.min(6, Math.floor(width / 90))), plot.unit, binary);
     const axis = tag("path", { d: `M${px(left)} ${px(y - 4)}H${px(right)}`, class: "axis" })
       + ticks.map((value) => tag("path", { d: `M${px(toX(value))} ${px(y - 4)}v5`, class: "axis" })
-        + labelWithin(toX(value), y + 16, tickText(value, plot.unit, binary), 0, width, "tick")).join("");
+        + labelWithin(toX(value), y + 16, tickText(value, plot.unit, binary, end), 0, width, "tick")).join("");
     const body = tag("pattern", { id: hatch, width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
       tag("path", { d: "M0 0V7", class: "hatch" })) + drawn.map((one) => one.body).join("") + limitLine + axis;
     const subject = bars.map(({ text, total }) => `${text}: ${fitText(total, limit, show)}`).join("; ");
@@ -640,7 +848,7 @@
     return picture(spec, now, { width: wide, ...kinds[plot.kind](spec, now, wide, plot, binary) });
   }
 
-  Object.assign(llmcost, { format, parse, grade, verdict, state, evaluate, draw, picksFromQuery, queryFromPicks });
+  Object.assign(llmcost, { format, parse, grade, verdict, readUsage, state, evaluate, draw, picksFromQuery, queryFromPicks });
   if (typeof document === "undefined") return;
 
   // ---------------------------------------------------------------- the page: pieces
@@ -752,7 +960,42 @@
 
   function sliderControl(id, slider, onpick) {
     const { element, show } = rangeControl({ id, text: slider.label, last: slider.values.length - 1, onpick: (index) => onpick(slider.values[index]) });
-    return { element, show: (value, binary) => show(slider.values.indexOf(value), format(value, slider.unit, binary)) };
+    // A pasted count may lie between two stops.
+    const nearest = (value) => slider.values.reduce((best, stop, i) => (Math.abs(stop - value) < Math.abs(slider.values[best] - value) ? i : best), 0);
+    return { element, show: (value, binary, picks) => {
+      element.hidden = !counts(slider, picks);
+      show(nearest(value), format(value, slider.unit, binary));
+    } };
+  }
+
+  function usageSummary({ kind, input_tokens, cached_tokens, written_tokens, output_tokens, reasoning_tokens }) {
+    const [input, cached, written, output, reasoning] = [input_tokens, cached_tokens, written_tokens, output_tokens, reasoning_tokens]
+      .map((value) => grouped(String(value)));
+    return `${kind}: ${input} input tokens, of them ${cached} cached and ${written} written; ${output} output tokens, of them ${reasoning} reasoning.`;
+  }
+
+  // A box for the usage record of an API answer. What cannot be read changes nothing.
+  function pasteControl(spec, onread) {
+    const id = `${spec.id}-paste`;
+    const said = make("p", { class: "paste-said", id: `${id}-said`, role: "status" });
+    const box = make("textarea", { id, rows: 7, spellcheck: "false", autocomplete: "off", "aria-describedby": said.id });
+    const say = (text, isWrong = false) => { said.textContent = text; box.setAttribute("aria-invalid", isWrong); };
+    function read() {
+      try {
+        const usage = readUsage(spec.paste, box.value);
+        onread(Object.fromEntries(Object.keys(spec.paste.counts).map((name) => [name, usage[name]])));
+        say(usageSummary(usage));
+      } catch (error) {
+        say(error.message, true);
+      }
+    }
+    function reset() {
+      box.value = spec.paste.example;
+      say("");
+    }
+    reset();
+    const element = make("div", { class: "control paste" }, make("label", { for: id }, spec.paste.label), box, button("Read it", read), said);
+    return { element, say, reset };
   }
 
   function buildControls(spec, pick) {
@@ -764,7 +1007,7 @@
   }
 
   async function copyLink(spec, picks, say) {
-    remember(spec.id, queryFromPicks(picks));
+    remember(spec.id, queryFromPicks(spec, picks));
     try {
       await navigator.clipboard.writeText(location.href);
       say("Link copied");
@@ -784,14 +1027,18 @@
     let width = 0;
     let isTouched = false; // nothing is announced before the reader acts
 
-    const controls = buildControls(spec, (name, value) => choose({ ...picks, [name]: value }));
-    figure.querySelector(".explore-controls").replaceChildren(...controls.map(({ element }) => element), note);
+    const controls = buildControls(spec, (name, value) => {
+      if (name in pastedOf(spec)) paste.say("");
+      choose({ ...picks, [name]: value });
+    });
+    const paste = spec.paste && pasteControl(spec, (read) => choose({ ...picks, ...read }));
+    figure.querySelector(".explore-controls").replaceChildren(...(paste ? [paste.element] : []), ...controls.map(({ element }) => element), note);
 
     function paint() {
       try {
         const now = state(spec, picks);
         const { binary } = settings(spec, now);
-        for (const { name, show } of controls) show(picks[name], binary);
+        for (const { name, show } of controls) show(picks[name], binary, picks);
         const read = readouts(spec, now);
         outputs.forEach((output, i) => { setText(output, read[i].text); output.dataset.value = read[i].value; });
         setText(code, pythonLine(spec, now));
@@ -804,7 +1051,7 @@
       }
     }
     const repaint = oncePerFrame(paint);
-    const store = debounced(() => remember(spec.id, queryFromPicks(picks)), 300);
+    const store = debounced(() => remember(spec.id, queryFromPicks(spec, picks)), 300);
 
     function choose(next) {
       isTouched = true;
@@ -814,10 +1061,15 @@
       store();
     }
 
-    if (controls.length) {
+    function reset() {
+      if (paste) paste.reset();
+      choose({});
+    }
+
+    if (controls.length || paste) {
       const copied = make("span", { class: "explore-copied", role: "status" });
       const say = (text) => { copied.textContent = text; setTimeout(() => { copied.textContent = ""; }, 3000); };
-      const actions = make("div", { class: "explore-actions" }, button("Reset", () => choose({})),
+      const actions = make("div", { class: "explore-actions" }, button("Reset", reset),
         ...(ownsAddress() ? [button("Copy link", () => copyLink(spec, picks, say))] : []), copied);
       figure.insertBefore(actions, figure.querySelector("figcaption"));
     }
@@ -832,6 +1084,8 @@
     arrivals.set(spec.id, (query) => {
       const { picks: found, ignored } = picksFromQuery(spec, query);
       picks = settle(spec, found);
+      if (paste) paste.reset();
+      if (Object.entries(pastedOf(spec)).some(([name, count]) => picks[name] !== count)) paste.say("The counts come from the address, not from this record.");
       showIgnored(note, ignored);
       paint();
     });

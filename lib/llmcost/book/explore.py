@@ -8,13 +8,11 @@ import math
 from collections.abc import Mapping, Sequence
 
 from .. import faces
-from ..formats import format_value
+from ..formats import PRICED, format_value
+from ..notation import NOTATION
 from .frontend import Interactive, data_block, escape, identifier
 from .parts import ExploreError, numbers
 from .prose import drawn
-
-
-
 
 # --- the control ---------------------------------------------------------------------------------
 
@@ -23,8 +21,8 @@ class Explore(Interactive):
 
     def __init__(self, spec: dict):
         self.spec = spec
-        self.state = _first_state(spec)
-        _check(spec, self.state)
+        self.state = _state(spec)
+        _check(spec)
         self.values = [_evaluate(line["formula"], self.state, line["with"]) for line in spec["outputs"]]
         _remember(spec, self.state)
         super().__init__(self._figure())
@@ -43,7 +41,7 @@ class Explore(Interactive):
 
 
 def explore(id: str, title: str, caption: str, outputs: Sequence[dict], choices: Sequence[dict] = (),
-            sliders: Sequence[dict] = (), drawing: dict | None = None, **fixed) -> Explore:
+            sliders: Sequence[dict] = (), drawing: dict | None = None, paste: dict | None = None, **fixed) -> Explore:
     """A live control on the page: its `choices` and `sliders` set the state, `outputs` and `drawing` show it.
 
     Parameters
@@ -54,35 +52,46 @@ def explore(id: str, title: str, caption: str, outputs: Sequence[dict], choices:
     outputs : from `output`; the first one is the number that the shown line of Python gives
     choices, sliders : from `choose…`, `switch_…` and `slide`
     drawing : from `plot`, `bars` or `heads`
+    paste : from `usage_paste`; its counts come before the value of a slider of the same name
     fixed : parameters with one value throughout
 
-    Raises `ExploreError` when a formula lacks a parameter or a slider changes nothing.
+    Raises `ExploreError` when a formula lacks a parameter, or a slider or what is pasted changes nothing.
     """
     used = _names_used(outputs, drawing)
     if unknown := sorted(set(fixed) - used):
         raise ExploreError(f"{id}: no formula here uses {', '.join(unknown)}")
     spec = {"id": identifier(id), "title": title, "caption": caption, "fixed": numbers(fixed),
             "choices": [_with_facts_used(choice, used) for choice in choices], "sliders": list(sliders),
-            "outputs": list(outputs), "python": None, "plot": drawing}
-    if outputs:
-        formula = faces.formulas()[outputs[0]["formula"]]
-        spec["python"] = {"call": f"{formula.__module__.rpartition('.')[2]}.{formula.__name__}",
-                          "names": faces.leaves(formula)}
+            "outputs": list(outputs), "python": _python(outputs[0]) if outputs else None, "plot": drawing}
+    if paste:
+        spec["paste"] = {**paste, "counts": {name: count for name, count in paste["counts"].items() if name in used}}
     return Explore(spec)
+
+
+def _python(line: dict) -> dict:
+    """What the shown line of Python is made of: the call, the names that it may pass, how prices are written."""
+    formula = faces.formulas()[line["formula"]]
+    names = faces.leaves(formula)
+    parts = {"call": f"{formula.__module__.rpartition('.')[2]}.{formula.__name__}", "names": names}
+    scales = {name: PRICED[NOTATION[name].unit][0] for name in names if NOTATION[name].unit in PRICED}
+    return parts | {"scales": scales} if scales else parts
 
 
 def _names_used(outputs: Sequence[dict], drawing: dict | None) -> set[str]:
     """Every name that a formula of the control takes, or that its drawing shows."""
     used = _names_drawn(drawing or {})
-    for line in _lines({"outputs": outputs, "plot": drawing}):
-        used |= set(faces.leaves(faces.formulas()[line["formula"]]))
+    parts = {"outputs": outputs, "plot": drawing}
+    for line in [*_fixed_lines(parts), *_curves(parts)]:
+        used |= set(faces.leaves(faces.formulas()[line["formula"]])) | _needed(line)
     return used
 
 
 def _names_drawn(drawing: Mapping) -> set[str]:
-    """Names that a drawing shows without a formula: its limit line, the heads that it draws."""
+    """Names that a drawing shows without a formula: its limit line, the steps of a part, the heads that it draws."""
     limit = {drawing["limit"]["name"]} if "limit" in drawing else set()
-    return limit | ({"n_heads", "n_kv_heads"} if drawing.get("kind") == "heads" else set())
+    steps = {name for part in _parts(drawing)
+             if (name := part.get("repeats", {}).get("name")) and name not in part["with"]}
+    return limit | steps | ({"n_heads", "n_kv_heads"} if drawing.get("kind") == "heads" else set())
 
 
 def _with_facts_used(choice: dict, used: set[str]) -> dict:
@@ -100,63 +109,124 @@ def python_line(spec: dict) -> str:
     by_record = dict.fromkeys(spec["fixed"], False)
     for option in _picked(spec):
         by_record |= dict.fromkeys(option["facts"], "python" in option)
-    by_record |= dict.fromkeys([slider["name"] for slider in spec["sliders"]] + list(spec["outputs"][0]["with"]), False)
-    state = _first_state(spec) | spec["outputs"][0]["with"]
+    by_record |= dict.fromkeys([*_set_by_hand(spec, {}), *spec["outputs"][0]["with"]], False)
+    state = with_on_top(_state(spec), spec["outputs"][0]["with"])
     records = [option["python"] for option in _picked(spec) if "python" in option]
-    given = [f"{name}={_number(state[name])}" for name in spec["python"]["names"] if not by_record[name]]
+    scales = spec["python"].get("scales", {})
+    given = [f"{name}={_literal(state[name], scales.get(name))}" for name in spec["python"]["names"] if not by_record[name]]
     return f"at({', '.join([spec['python']['call'], *records, *given])})"
 
 
-def _picked(spec: dict) -> list[dict]:
-    return [next(option for option in choice["options"] if option["key"] == choice["value"])
+def _picked(spec: dict, picks: Mapping[str, str] = {}) -> list[dict]:
+    """The chosen option of each choice: those of `picks`, else the first ones."""
+    return [next(option for option in choice["options"] if option["key"] == picks.get(choice["name"], choice["value"]))
             for choice in spec["choices"]]
 
 
-def _first_state(spec: dict) -> dict:
+def _counts(slider: dict, spec: dict, picks: Mapping[str, str]) -> bool:
+    """True for a slider that is there whatever is chosen, or whose option is chosen."""
+    chosen = {choice["name"]: picks.get(choice["name"], choice["value"]) for choice in spec["choices"]}
+    name, option = slider.get("when", (None, None))
+    return chosen.get(name) == option
+
+
+def _set_by_hand(spec: dict, picks: Mapping[str, str]) -> dict:
+    """The first values of what the reader moves or pastes while `picks` are chosen."""
+    sliders = {slider["name"]: slider["value"] for slider in spec["sliders"] if _counts(slider, spec, picks)}
+    return sliders | spec.get("paste", {}).get("counts", {})
+
+
+def _state(spec: dict, picks: Mapping[str, str] = {}) -> dict:
+    """What formulas may read: fixed values, facts of the options chosen, sliders, pasted counts; later wins."""
     state = dict(spec["fixed"])
-    for option in _picked(spec):
+    for option in _picked(spec, picks):
         state |= option["facts"]
-    return state | {slider["name"]: slider["value"] for slider in spec["sliders"]}
+    return state | _set_by_hand(spec, picks)
 
 
-def _formulas_of(spec: dict) -> list[str]:
-    return [line["formula"] for line in _lines(spec)]
+def _parts(drawing: Mapping) -> list[dict]:
+    """The parts of the bars of a drawing."""
+    return [part for bar in drawing.get("bars", []) for part in bar["parts"]]
 
 
-def _lines(spec: dict) -> list[dict]:
-    """Every part of the control that evaluates a formula."""
+def _fixed_lines(spec: dict) -> list[dict]:
+    """Every part of the control that evaluates a formula at the state."""
     drawing = spec["plot"] or {}
-    parts = [part for bar in drawing.get("bars", []) for part in bar["parts"]]
-    found = [line for line in [*spec["outputs"], *drawing.get("curves", []), *parts] if "formula" in line]
-    if drawing.get("kind") == "heads":
-        found.append({"formula": "kv_head_of_query_head", "with": {"query_head": 0}})
-    return found
+    coordinates = [point[side] for point in drawing.get("marks", []) for side in "xy"]
+    repeats = [{**part["repeats"], "with": part["with"]} for part in _parts(drawing) if "formula" in part.get("repeats", {})]
+    owners = [{"formula": "kv_head_of_query_head", "with": {"query_head": 0}}] if drawing.get("kind") == "heads" else []
+    return [*spec["outputs"], *_parts(drawing), *repeats, *coordinates, *owners]
+
+
+def _curves(spec: dict) -> list[dict]:
+    """Every part of the control that evaluates a formula along the horizontal axis."""
+    return [line for line in (spec["plot"] or {}).get("curves", []) if "formula" in line]
 
 
 def _evaluate(formula: str, state: Mapping, fixed: Mapping) -> float:
     function = faces.formulas()[formula]
-    known = {**state, **fixed}
+    known = with_on_top(state, fixed)
     try:
         return float(faces.at(function, {name: known[name] for name in faces.leaves(function)}))
     except ZeroDivisionError:
         return math.inf
 
 
-def _check(spec: dict, state: Mapping) -> None:
-    """Raise `ExploreError` for a formula that lacks a parameter and for a slider that nothing listens to."""
-    drawing = spec["plot"] or {}
-    heard = _names_drawn(drawing)
-    if lacking := heard - set(state):
-        raise ExploreError(f"{spec['id']}: the drawing needs {', '.join(sorted(lacking))}")
-    for line in _lines(spec):
-        leaves = set(faces.leaves(faces.formulas()[line["formula"]])) - set(line["with"])
-        axis = {drawing["x"]["name"]} if "x" in drawing and line not in spec["outputs"] else set()
-        if lacking := leaves - set(state) - axis:
-            raise ExploreError(f"{spec['id']}: {line['formula']} needs {', '.join(sorted(lacking))}; "
-                               f"add a slider, a choice or a fixed value for it")
-        heard |= leaves
+def with_on_top(state: Mapping, fixed: Mapping) -> dict:
+    """`state` with the parameters that a part of a control has on top: a name there stands for its value."""
+    known = {**state, **{name: value for name, value in fixed.items() if not isinstance(value, str)}}
+    named = {name: value for name, value in fixed.items() if isinstance(value, str)}
+    return known | {name: known[value] if value in known else _evaluate(value, known, {}) for name, value in named.items()}
+
+
+def _check(spec: dict) -> None:
+    """Raise `ExploreError` for what a state lacks, and for a slider or pasted counts that nothing listens to."""
+    for slider in spec["sliders"]:
+        keys = {choice["name"]: [option["key"] for option in choice["options"]] for choice in spec["choices"]}
+        name, option = slider.get("when", (None, None))
+        if name and option not in keys.get(name, []):
+            raise ExploreError(f"{spec['id']}: the slider {slider['name']} waits for {name} = {option}; there is {keys}")
+    every = [{}, *({choice["name"]: option["key"]} for choice in spec["choices"] for option in choice["options"])]
+    for picks in every:
+        _check_names(spec, set(_state(spec, picks)), picks)
+    for line in [*_fixed_lines(spec), *_curves(spec)]:
+        if "repeats" not in line and (unheard := _unheard(line)):
+            raise ExploreError(f"{spec['id']}: {line['formula']} does not take {', '.join(sorted(unheard))}; "
+                               f"it takes {', '.join(faces.leaves(faces.formulas()[line['formula']]))}")
+    heard = _names_drawn(spec["plot"] or {}).union(*map(_needed, [*_fixed_lines(spec), *_curves(spec)]))
     if dead := [slider["name"] for slider in spec["sliders"] if slider["name"] not in heard]:
         raise ExploreError(f"{spec['id']}: no formula here listens to {', '.join(dead)}: its slider would be dead")
+    if "paste" in spec and not heard & set(spec["paste"]["counts"]):
+        raise ExploreError(f"{spec['id']}: no formula here listens to a count that is pasted")
+
+
+def _unheard(line: dict) -> set[str]:
+    """Parameters on top of a part that nothing in it takes."""
+    taken = set(faces.leaves(faces.formulas()[line["formula"]]))
+    for value in line["with"].values():
+        taken |= set(faces.leaves(faces.formulas()[value])) if value in faces.formulas() else set()
+    return set(line["with"]) - taken
+
+
+def _check_names(spec: dict, known: set[str], picks: Mapping[str, str]) -> None:
+    drawing = spec["plot"] or {}
+    where = "".join(f" when {name} is {key}" for name, key in picks.items())
+    if lacking := _names_drawn(drawing) - known:
+        raise ExploreError(f"{spec['id']}: the drawing needs {', '.join(sorted(lacking))}{where}")
+    axis = {drawing["x"]["name"]} if "x" in drawing else set()
+    for line, there in [*((line, known) for line in _fixed_lines(spec)), *((line, known | axis) for line in _curves(spec))]:
+        if lacking := _needed(line) - there:
+            raise ExploreError(f"{spec['id']}: {line['formula']} needs {', '.join(sorted(lacking))}{where}; "
+                               f"add a slider, a choice or a fixed value for it")
+
+
+def _needed(line: dict) -> set[str]:
+    """The names that a part of the control takes from the state."""
+    named = [value for value in line["with"].values() if isinstance(value, str)]
+    taken = set(faces.leaves(faces.formulas()[line["formula"]])) - set(line["with"])
+    for name in named:
+        taken |= set(faces.leaves(faces.formulas()[name])) - set(line["with"]) if name in faces.formulas() else {name}
+    return taken
 
 
 def _remember(spec: dict, state: Mapping) -> None:
@@ -171,6 +241,8 @@ def _remember(spec: dict, state: Mapping) -> None:
             stops = [x["min"] * (x["max"] / x["min"]) ** (i / 4) for i in range(5)]
         drawn(spec["title"], name,
               [(stop, _evaluate(line["formula"], {**state, x["name"]: stop}, line["with"])) for stop in stops])
+    for point in drawing.get("marks", []):
+        drawn(spec["title"], point["label"], [tuple(_evaluate(point[side]["formula"], state, point[side]["with"]) for side in "xy")])
     for bar in drawing.get("bars", []):
         drawn(f"{spec['title']}, {bar['label']}", "parts",
               [(i, _evaluate(part["formula"], state, part["with"])) for i, part in enumerate(bar["parts"])])
@@ -179,6 +251,15 @@ def _remember(spec: dict, state: Mapping) -> None:
 def _number(value: float) -> str:
     """`value` as Python and JavaScript both read it, whole numbers without a point."""
     return str(int(value)) if math.isfinite(value) and value == int(value) and abs(value) < 1e15 else repr(float(value))
+
+
+def _literal(value: float, scale: str | None) -> str:
+    """`value` as it is typed: where `scale` is given and twelve digits are all it has, as in 3/1e6."""
+    if scale:
+        short = float(f"{value * float(scale):.12g}")
+        if math.isclose(short / float(scale), value, rel_tol=1e-14):
+            return f"{_number(short)}/{scale}"
+    return _number(value)
 
 
 # --- step by step ----------------------------------------------------------------------------------

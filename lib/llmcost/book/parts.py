@@ -1,12 +1,15 @@
 """The parts of a live control: sliders, choices, numbers shown, drawings."""
 
 import inspect
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from .. import faces
+from .. import faces, usage
 from ..catalog import BYTES, GPUS, MODELS
+from ..formats import PRICED
 from ..notation import NOTATION
+from ..records import Record
 
 
 class ExploreError(ValueError):
@@ -14,11 +17,13 @@ class ExploreError(ValueError):
 
 
 def slide(name: str, low: float, high: float, value: float, values: Sequence[float] | None = None,
-          label: str = "") -> dict:
+          label: str = "", when: tuple[str, str] | None = None) -> dict:
     """A slider over the parameter `name`, from `low` to `high`, starting at `value`.
 
     It stops at the values in between that are easy to read (powers of two for tokens and sequences on a
-    log scale, 1, 2, 5 and so on elsewhere), or at `values`. Raises `ExploreError` if `value` is not a stop.
+    log scale, 1, 2, 5 and so on elsewhere), or at `values`. With `when`, a choice and the key of one of its
+    options, the slider is there and counts only while that option is chosen; the others bring facts instead.
+    Raises `ExploreError` if `value` is not a stop.
     """
     row = NOTATION[name]
     stops = list(values) if values else _stops(row, low, high)
@@ -26,19 +31,27 @@ def slide(name: str, low: float, high: float, value: float, values: Sequence[flo
         raise ExploreError(f"the slider {name} has only the stop {stops}: it could not move")
     if value not in stops:
         raise ExploreError(f"the slider {name} starts at {value}, which is not one of its stops {stops}")
-    return {"name": name, "label": _capital(label or row.label), "unit": row.unit, "values": stops, "value": value}
+    shown = {"name": name, "label": _capital(label or row.label), "unit": row.unit, "values": stops, "value": value}
+    return shown | {"when": list(when)} if when else shown
 
 
 def _stops(row, low, high) -> list:
-    if row.scale == "linear":
-        step = 10 ** math.floor(math.log10((high - low) / 10))
-        return [round(low + step * i, 12) for i in range(round((high - low) / step) + 1)]
-    if row.unit in ("token", "sequence"):
+    if row.unit in PRICED:  # easy to read where people read it, as per hour
+        scale = float(PRICED[row.unit][0])
+        return [stop / scale for stop in _easy(row.scale, low * scale, high * scale)]
+    if row.unit in ("token", "sequence") and row.scale == "log":
         first, last = math.ceil(math.log2(low)), math.floor(math.log2(high))
         return [2**power for power in range(first, last + 1)]
+    return _easy(row.scale, low, high)
+
+
+def _easy(scale, low, high) -> list:
+    if scale == "linear":
+        step = 10 ** math.floor(math.log10((high - low) / 10))
+        return [round(low + step * i, 12) for i in range(round((high - low) / step) + 1)]
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     stops = [digit * 10**decade for decade in decades for digit in (1, 2, 5)]
-    return [stop for stop in stops if low <= stop <= high]
+    return [stop for stop in stops if low * (1 - 1e-9) <= stop <= high * (1 + 1e-9)]
 
 
 def choose_model(keys: Sequence[str], value: str) -> dict:
@@ -81,15 +94,37 @@ def switch_axes(value: str = "linear") -> dict:
                     for scale in ("linear", "log")], value, style="radio")
 
 
-def output(formula: Callable, label: str = "", **fixed) -> dict:
-    """A number that the control shows: `formula` at the state, with `fixed` parameters on top."""
+def usage_paste(example: str | Mapping, label: str = "Usage record of an API answer, as JSON") -> dict:
+    """A box in which a reader pastes the usage record of an API answer; its counts are in the state by their names.
+
+    `example`, JSON text or what it stands for, stands in the box at first and gives the first state.
+    Raises `llmcost.usage.UsageError` when it cannot be read.
+    """
+    text = example if isinstance(example, str) else json.dumps(example, indent=2)
+    return {"label": label, "example": text, "counts": usage.read(text).counts,
+            "kinds": list(usage.KINDS), "limit": usage.LIMIT}
+
+
+def output(formula: Callable, label: str = "", of: Record | None = None, **fixed) -> dict:
+    """A number that the control shows: `formula` at the state, with `fixed` parameters on top.
+
+    A fixed parameter is a number, the name of another in the state, or a formula, whose value it then is.
+    With `of`, a record, its facts come first: the number is that of this model or chip, whatever is chosen.
+    """
     return {"formula": formula.__name__, "label": label or _capital(inspect.getdoc(formula).split(".")[0]),
-            "unit": faces.units(formula)["return"], "with": fixed}
+            "unit": faces.units(formula)["return"], "with": _on_top(formula, of, fixed)}
 
 
-def curve(formula: Callable, label: str, **fixed) -> dict:
-    """A line of a plot: `formula` along the horizontal axis, with `fixed` parameters on top."""
-    return {"label": label, "formula": formula.__name__, "with": fixed}
+def curve(formula: Callable, label: str, of: Record | None = None, **fixed) -> dict:
+    """A line of a plot: `formula` along the horizontal axis, with `of` and `fixed` on top as in `output`."""
+    return {"label": label, "formula": formula.__name__, "with": _on_top(formula, of, fixed)}
+
+
+def _on_top(formula: Callable, record: Record | None, fixed: Mapping) -> dict:
+    """Facts of `record` that `formula` takes, and `fixed`, a formula in it by its name."""
+    facts = numbers(record.facts) if record else {}
+    given = {name: value.__name__ if callable(value) else value for name, value in fixed.items()}
+    return {name: facts[name] for name in faces.leaves(formula) if name in facts} | given
 
 
 def points(label: str, values: Sequence[tuple[float, float]], marks: bool = True) -> dict:
@@ -97,26 +132,57 @@ def points(label: str, values: Sequence[tuple[float, float]], marks: bool = True
     return {"label": label, "points": [list(map(float, pair)) for pair in values], "marks": marks}
 
 
+def mark(label: str, x: tuple[Callable, Mapping], y: tuple[Callable, Mapping]) -> dict:
+    """A point of a plot that moves with the state: each coordinate is a formula and the parameters on top for it."""
+    return {"label": label, **{side: {"formula": formula.__name__, "with": _on_top(formula, None, fixed)}
+                               for side, (formula, fixed) in {"x": x, "y": y}.items()}}
+
+
 def plot(x: str, low: float, high: float, y_label: str, lines: Sequence[dict], x_scale: str = "", y_scale: str = "linear",
-         y_low: float | None = None, y_high: float | None = None, y_unit: str = "") -> dict:
-    """A plot of `lines` over the parameter `x` from `low` to `high`."""
+         y_low: float | None = None, y_high: float | None = None, y_unit: str = "", marks: Sequence[dict] = ()) -> dict:
+    """A plot of `lines` over the parameter `x` from `low` to `high`, with `marks` above them.
+
+    Raises `ExploreError` for a mark in other units than those of the axes.
+    """
     row = NOTATION[x]
-    unit = y_unit or next(faces.units(faces.formulas()[line["formula"]])["return"] for line in lines if "formula" in line)
-    return {"kind": "curves",
-            "x": {"name": x, "label": _capital(row.label), "unit": row.unit, "scale": x_scale or row.scale,
-                  "min": low, "max": high},
-            "y": {"label": y_label, "unit": unit, "scale": y_scale, "min": y_low, "max": y_high},
-            "curves": list(lines)}
+    unit = y_unit or next(_unit(line) for line in lines if "formula" in line)
+    for point in marks:
+        for side, wanted in (("x", row.unit), ("y", unit)):
+            if _unit(point[side]) != wanted:
+                raise ExploreError(f"the mark {point['label']} has {_unit(point[side])} for {side}; "
+                                   f"the axis is in {wanted}")
+    drawing = {"kind": "curves",
+               "x": {"name": x, "label": _capital(row.label), "unit": row.unit, "scale": x_scale or row.scale,
+                     "min": low, "max": high},
+               "y": {"label": y_label, "unit": unit, "scale": y_scale, "min": y_low, "max": y_high},
+               "curves": list(lines)}
+    return drawing | {"marks": list(marks)} if marks else drawing
+
+
+def part(formula: Callable, label: str, repeats: str = "", **fixed) -> dict:
+    """A part of a stacked bar: `formula` with `fixed` parameters on top.
+
+    With `repeats`, a name in the state or a formula, it is so many equal steps: ticks divide it.
+    """
+    shown = curve(formula, label, None, **fixed)
+    if not repeats:
+        return shown
+    return shown | {"repeats": {"formula" if repeats in faces.formulas() else "name": repeats}}
 
 
 def bars(rows: Mapping[str, Sequence[dict]], limit: tuple[str, str] | None = None) -> dict:
-    """Stacked bars: `rows` maps a label to its parts (each a `curve`); `limit` is a label and a name in the state."""
+    """Stacked bars: `rows` maps a label to its parts (each a `part`); `limit` is a label and a name in the state."""
     parts = next(iter(rows.values()))
-    drawing = {"kind": "bars", "unit": faces.units(faces.formulas()[parts[0]["formula"]])["return"],
+    drawing = {"kind": "bars", "unit": _unit(parts[0]),
                "bars": [{"label": label, "parts": list(parts)} for label, parts in rows.items()]}
     if limit:
         drawing["limit"] = {"label": limit[0], "name": limit[1]}
     return drawing
+
+
+def _unit(line: dict) -> str:
+    """The unit of what a part of a drawing evaluates."""
+    return faces.units(faces.formulas()[line["formula"]])["return"]
 
 
 def heads() -> dict:

@@ -4,7 +4,7 @@ import datetime
 from collections.abc import Iterable, Sequence
 
 from .. import claims as claims_module
-from .. import faces
+from .. import faces, layers
 from ..catalog import ASSUMPTIONS, GPUS, MODELS
 from ..formats import format_value
 from ..notation import NOTATION
@@ -70,21 +70,12 @@ def models_table() -> Markup:
     """Every model of the catalog with its shapes, its parameter count and its source."""
     rows = []
     for model in MODELS.values():
-        kinds = ", ".join(f"{group['n']} × {_layer(group)}" for group in model.layers)
+        kinds = ", ".join(f"{group['n']} × {layers.words(group)}" for group in model.layers)
         source = model.source_of("layers")
         rows.append((model.name, kinds, f"{model.d_model:,}", f"{model.n_heads}", f"{model.n_params:,}",
                      f"{model.n_active_params:,}", model.published_params, _cite(source), _age(source.date)))
     return table(("Model", "Layers", "Width", "Query heads", "Parameters, computed", "Active per token",
                   "Published", "Source and place", "Retrieved"), rows, "Models", numbers=(2, 3, 4, 5, 6))
-
-
-def _layer(group: dict) -> str:
-    if group["attention"] == "mla":
-        return f"MLA, latent {group['kv_rank']} + {group['d_rope']}"
-    if group["attention"] == "linear":
-        return f"linear, {group['n_state_heads']} heads of {group['d_key']} × {group['d_value']}"
-    window = f", window {group['window']:,}" if "window" in group else ""
-    return f"{group['n_kv_heads']} KV heads of {group['d_head']}{window}"
 
 
 def gpus_table() -> Markup:

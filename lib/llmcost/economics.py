@@ -1,0 +1,344 @@
+"""Seconds and tokens become dollars: the bill of an API, and what a token costs whoever serves it.
+
+Prices are in USD per token and rents in USD per second; only text shows them per million tokens and per hour.
+A price that a list does not print is not zero: `llmcost.catalog` fills it with what the vendor charges instead.
+"""
+
+from .elementwise import positive_part, real, where_above
+from .units import (Bytes, BytesPerToken, Count, Fraction, Seconds, Tokens, TokensPerSecond, Usd, UsdPerSecond, UsdPerToken)
+
+
+# --- a bill --------------------------------------------------------------------------------------
+
+def fresh_tokens(input_tokens: Tokens, cached_tokens: Tokens, written_tokens: Tokens) -> Tokens:
+    """Input tokens at the full price: those neither read from a cache nor charged as written to one.
+
+    None are where the parts are as large as the whole, or are said to be larger.
+
+    >>> fresh_tokens(input_tokens=1000, cached_tokens=700, written_tokens=100)
+    200
+    """
+    return positive_part(real(input_tokens) - cached_tokens - written_tokens)
+
+
+def input_usd(input_tokens: Tokens, cached_tokens: Tokens, written_tokens: Tokens, input_price: UsdPerToken,
+              cached_price: UsdPerToken, write_price: UsdPerToken, tier_tokens: Tokens, tier_input_price: UsdPerToken,
+              tier_cached_price: UsdPerToken, tier_write_price: UsdPerToken) -> Usd:
+    """What the prompt of one request costs; past `tier_tokens` the whole request is at the tier's prices.
+
+    `input_tokens` is the whole prompt, its cached and written parts included.
+
+    >>> round(input_usd(1000, 600, 0, input_price=3e-6, cached_price=3e-7, write_price=3e-6, tier_tokens=200_000,
+    ...                 tier_input_price=6e-6, tier_cached_price=6e-7, tier_write_price=6e-6), 9)
+    0.00138
+    """
+    fresh = fresh_tokens(input_tokens, cached_tokens, written_tokens)
+    usual = fresh * input_price + cached_tokens * cached_price + written_tokens * write_price
+    tier = fresh * tier_input_price + cached_tokens * tier_cached_price + written_tokens * tier_write_price
+    return where_above(input_tokens, tier_tokens, tier, usual)
+
+
+def output_usd(input_tokens: Tokens, output_tokens: Tokens, output_price: UsdPerToken, tier_tokens: Tokens,
+               tier_output_price: UsdPerToken) -> Usd:
+    """What the reply of one request costs, its hidden reasoning included; the prompt decides the tier.
+
+    >>> round(output_usd(1000, 1000, output_price=15e-6, tier_tokens=200_000, tier_output_price=22.5e-6), 9)
+    0.015
+    """
+    return where_above(input_tokens, tier_tokens, output_tokens * tier_output_price, output_tokens * output_price)
+
+
+def bill_usd(input_usd: Usd, output_usd: Usd, batched: Fraction, batch_multiplier: Fraction) -> Usd:
+    """What one request costs; the share `batched` of it may wait and is at `batch_multiplier` of the price.
+
+    >>> bill_usd(input_usd=0.003, output_usd=0.015, batched=1, batch_multiplier=0.5)
+    0.009
+    """
+    return (input_usd + output_usd) * (1 - batched * (1 - batch_multiplier))
+
+
+def traffic_usd(requests: Count, bill_usd: Usd) -> Usd:
+    """What many requests of one kind cost.
+
+    >>> traffic_usd(requests=1000, bill_usd=0.018)
+    18.0
+    """
+    return requests * bill_usd
+
+
+def output_price_ratio(output_price: UsdPerToken, input_price: UsdPerToken) -> Count:
+    """How many input tokens cost as much as one output token.
+
+    >>> output_price_ratio(output_price=15, input_price=3)
+    5.0
+    """
+    return output_price / input_price
+
+
+def output_share(input_usd: Usd, output_usd: Usd) -> Fraction:
+    """Share of the bill that the reply takes.
+
+    >>> output_share(input_usd=0.001, output_usd=0.003)
+    0.75
+    """
+    return output_usd / (input_usd + output_usd)
+
+
+def prompt_usd(prompt_tokens: Tokens, input_price: UsdPerToken) -> Usd:
+    """What a prompt costs where no cache, no batch and no tier is in play.
+
+    >>> round(prompt_usd(prompt_tokens=2000, input_price=3e-6), 9)
+    0.006
+    """
+    return prompt_tokens * input_price
+
+
+def reply_usd(output_tokens: Tokens, output_price: UsdPerToken) -> Usd:
+    """What a reply costs where no batch and no tier is in play.
+
+    >>> round(reply_usd(output_tokens=500, output_price=15e-6), 9)
+    0.0075
+    """
+    return output_tokens * output_price
+
+
+def call_usd(prompt_usd: Usd, reply_usd: Usd) -> Usd:
+    """What one call costs where no cache, no batch and no tier is in play.
+
+    >>> call_usd(prompt_usd=0.25, reply_usd=0.5)
+    0.75
+    """
+    return prompt_usd + reply_usd
+
+
+def reasoning_share(reasoning_tokens: Tokens, output_tokens: Tokens) -> Fraction:
+    """Share of the output of one call that is reasoning, which the reader does not see.
+
+    >>> reasoning_share(reasoning_tokens=1500, output_tokens=2000)
+    0.75
+    """
+    return reasoning_tokens / output_tokens
+
+
+# --- reasoning -----------------------------------------------------------------------------------
+
+def thinking_tokens(answer_tokens: Tokens, thinking_multiple: Count) -> Tokens:
+    """Hidden reasoning tokens, for an answer that comes with `thinking_multiple` of them for each visible one.
+
+    >>> thinking_tokens(answer_tokens=200, thinking_multiple=10)
+    2000
+    """
+    return answer_tokens * thinking_multiple
+
+
+def billed_output_tokens(answer_tokens: Tokens, thinking_tokens: Tokens) -> Tokens:
+    """Output tokens on the bill: what the reader sees, and the reasoning before it.
+
+    >>> billed_output_tokens(answer_tokens=200, thinking_tokens=2000)
+    2200
+    """
+    return answer_tokens + thinking_tokens
+
+
+def answer_usd(answer_tokens: Tokens, output_price: UsdPerToken) -> Usd:
+    """What the visible answer costs.
+
+    >>> round(answer_usd(answer_tokens=200, output_price=15e-6), 9)
+    0.003
+    """
+    return answer_tokens * output_price
+
+
+def thinking_usd(thinking_tokens: Tokens, output_price: UsdPerToken) -> Usd:
+    """What the hidden reasoning costs: it is billed as output.
+
+    >>> round(thinking_usd(thinking_tokens=2000, output_price=15e-6), 9)
+    0.03
+    """
+    return thinking_tokens * output_price
+
+
+def thinking_call_usd(prompt_usd: Usd, thinking_usd: Usd, answer_usd: Usd) -> Usd:
+    """What one call costs that reasons before it answers.
+
+    >>> thinking_call_usd(prompt_usd=0.25, thinking_usd=1.5, answer_usd=0.25)
+    2.0
+    """
+    return prompt_usd + thinking_usd + answer_usd
+
+
+def thinking_seconds(thinking_tokens: Tokens, decode_step_seconds: Seconds) -> Seconds:
+    """Time that the reader waits for reasoning: one decode step for each token of it.
+
+    >>> thinking_seconds(thinking_tokens=2000, decode_step_seconds=0.01)
+    20.0
+    """
+    return thinking_tokens * decode_step_seconds
+
+
+def answer_seconds(billed_output_tokens: Tokens, decode_step_seconds: Seconds) -> Seconds:
+    """Time of the decode steps from the end of the prompt to the end of the answer, reasoning included.
+
+    >>> answer_seconds(billed_output_tokens=2200, decode_step_seconds=0.01)
+    22.0
+    """
+    return billed_output_tokens * decode_step_seconds
+
+
+def thinking_state_bytes(thinking_tokens: Tokens, growing_bytes_per_token: BytesPerToken) -> Bytes:
+    """Memory that the state of the reasoning takes, until the answer is there.
+
+    >>> thinking_state_bytes(thinking_tokens=2000, growing_bytes_per_token=327_680)
+    655360000
+    """
+    return thinking_tokens * growing_bytes_per_token
+
+
+# --- a conversation, sent again with each call -----------------------------------------------------
+
+def conversation_input_tokens(turns: Count, instruction_tokens: Tokens, question_tokens: Tokens,
+                              answer_tokens: Tokens) -> Tokens:
+    """Input tokens of all calls of a conversation: each sends the instruction and all that was said before.
+
+    >>> conversation_input_tokens(turns=3, instruction_tokens=1000, question_tokens=100, answer_tokens=300)
+    4500.0
+    """
+    said = real(turns) * (real(turns) - 1) / 2 * (question_tokens + answer_tokens)
+    return real(turns) * (instruction_tokens + question_tokens) + said
+
+
+def conversation_new_tokens(turns: Count, instruction_tokens: Tokens, question_tokens: Tokens,
+                            answer_tokens: Tokens) -> Tokens:
+    """Input tokens of a conversation that no earlier call has sent, each counted once.
+
+    >>> conversation_new_tokens(turns=3, instruction_tokens=1000, question_tokens=100, answer_tokens=300)
+    1900
+    """
+    return instruction_tokens + real(turns) * question_tokens + (real(turns) - 1) * answer_tokens
+
+
+def conversation_output_usd(turns: Count, answer_tokens: Tokens, output_price: UsdPerToken) -> Usd:
+    """What the answers of a conversation cost.
+
+    >>> conversation_output_usd(turns=10, answer_tokens=300, output_price=1e-6)
+    0.003
+    """
+    return turns * answer_tokens * output_price
+
+
+def conversation_usd(conversation_input_tokens: Tokens, conversation_output_usd: Usd, input_price: UsdPerToken) -> Usd:
+    """What a conversation costs where nothing is read from a cache and no call reaches a tier.
+
+    >>> conversation_usd(conversation_input_tokens=4500, conversation_output_usd=0.0135, input_price=3e-6)
+    0.027
+    """
+    return conversation_input_tokens * input_price + conversation_output_usd
+
+
+def cached_conversation_usd(conversation_input_tokens: Tokens, conversation_new_tokens: Tokens,
+                            conversation_output_usd: Usd, cached_price: UsdPerToken, write_price: UsdPerToken) -> Usd:
+    """What a conversation costs where each call reads from a cache all that was sent before, and writes the rest.
+
+    >>> round(cached_conversation_usd(conversation_input_tokens=4500, conversation_new_tokens=1900,
+    ...                               conversation_output_usd=0.0135, cached_price=3e-7, write_price=3e-6), 9)
+    0.01998
+    """
+    read = conversation_input_tokens - conversation_new_tokens
+    return read * cached_price + conversation_new_tokens * write_price + conversation_output_usd
+
+
+# --- a cached prefix -------------------------------------------------------------------------------
+
+def prefix_price(hit_share: Fraction, cached_price: UsdPerToken, write_price: UsdPerToken) -> UsdPerToken:
+    """Price of a token of a prefix that is marked for the cache: read where it is there, else written.
+
+    >>> prefix_price(hit_share=0.5, cached_price=0.5, write_price=1.5)
+    1.0
+    """
+    return hit_share * cached_price + (1 - hit_share) * write_price
+
+
+def prefix_usd(prefix_tokens: Tokens, prefix_price: UsdPerToken) -> Usd:
+    """What a prefix that is marked for the cache costs in one call, on average.
+
+    >>> round(prefix_usd(prefix_tokens=10_000, prefix_price=1e-6), 9)
+    0.01
+    """
+    return prefix_tokens * prefix_price
+
+
+def uncached_prefix_usd(prefix_tokens: Tokens, input_price: UsdPerToken) -> Usd:
+    """What the same prefix costs in one call without a cache.
+
+    >>> round(uncached_prefix_usd(prefix_tokens=10_000, input_price=3e-6), 9)
+    0.03
+    """
+    return prefix_tokens * input_price
+
+
+def break_even_hit_share(input_price: UsdPerToken, cached_price: UsdPerToken, write_price: UsdPerToken) -> Fraction:
+    """Share of the calls that must find the prefix in the cache, for the cache to cost no more than none.
+
+    >>> break_even_hit_share(input_price=3, cached_price=0, write_price=4)
+    0.25
+    """
+    return (write_price - input_price) / (write_price - cached_price)
+
+
+def break_even_reads(input_price: UsdPerToken, cached_price: UsdPerToken, write_price: UsdPerToken) -> Count:
+    """Reads of a cached prefix after which writing it has paid.
+
+    Writing costs `write_price` - `input_price` more than not caching; each read saves
+    `input_price` - `cached_price`. Where writing costs nothing extra it is 0.
+
+    >>> round(break_even_reads(input_price=3, cached_price=0.3, write_price=3.75), 3)
+    0.278
+    """
+    return (write_price - input_price) / (input_price - cached_price)
+
+
+def text_usd(text_units: Count, tokens_per_unit: Count, input_price: UsdPerToken) -> Usd:
+    """What it costs to send a text of `text_units` words or characters.
+
+    >>> text_usd(text_units=1000, tokens_per_unit=1.5, input_price=2e-6)
+    0.003
+    """
+    return text_units * tokens_per_unit * input_price
+
+
+# --- the other side of the counter -----------------------------------------------------------------
+
+def unit_cost(hardware_price: UsdPerSecond, tokens_per_second: TokensPerSecond) -> UsdPerToken:
+    """Cost of one token: dollars for each unit of time over tokens in it. The load decides `tokens_per_second`.
+
+    >>> unit_cost(hardware_price=0.001, tokens_per_second=500)
+    2e-06
+    """
+    return hardware_price / tokens_per_second
+
+
+def hardware_price(gpu_price: UsdPerSecond, n_gpus: Count) -> UsdPerSecond:
+    """Rent of all the GPUs together.
+
+    >>> hardware_price(gpu_price=0.001, n_gpus=8)
+    0.008
+    """
+    return gpu_price * n_gpus
+
+
+def input_token_usd(input_token_gpu_seconds: Seconds, gpu_price: UsdPerSecond) -> UsdPerToken:
+    """Rent that one input token takes, GPUs never idle.
+
+    >>> input_token_usd(input_token_gpu_seconds=0.25, gpu_price=0.001)
+    0.00025
+    """
+    return input_token_gpu_seconds * gpu_price
+
+
+def output_token_usd(output_token_gpu_seconds: Seconds, gpu_price: UsdPerSecond) -> UsdPerToken:
+    """Rent that one output token takes, GPUs never idle.
+
+    >>> output_token_usd(output_token_gpu_seconds=0.002, gpu_price=0.001)
+    2e-06
+    """
+    return output_token_gpu_seconds * gpu_price

@@ -1,0 +1,138 @@
+"""Any Hugging Face config.json: a model record, or an error that says what is wrong."""
+
+import json
+import math
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from llmcost import attention, catalog, configs
+from llmcost.catalog import MODELS, model_from_config
+from llmcost.configs import ConfigError
+from llmcost.faces import at
+from llmcost.shapes import ShapeError
+
+LLAMA = {"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 8,
+         "num_key_value_heads": 4, "intermediate_size": 128, "vocab_size": 100, "torch_dtype": "bfloat16"}
+PUBLISHED = {key: json.loads((catalog.DATA / "configs" / f"{key}.json").read_text()) for key in MODELS}
+
+
+def test_every_model_of_the_catalog_comes_from_a_config_and_every_config_has_its_model():
+    assert {path.stem for path in (catalog.DATA / "configs").glob("*.json")} == set(MODELS)
+
+
+@pytest.mark.parametrize("key", PUBLISHED)
+def test_a_published_config_gives_the_same_model_as_mapping_and_as_file(key):
+    path = catalog.DATA / "configs" / f"{key}.json"
+    assert model_from_config(path).n_params == model_from_config(PUBLISHED[key]).n_params == MODELS[key].n_params
+
+
+@pytest.mark.parametrize("part", configs.TEXT_PARTS)
+def test_the_text_part_of_a_multimodal_config_counts(part):
+    nested = {"model_type": "some_vl", "vision_config": {"hidden_size": 999}, part: LLAMA}
+    assert model_from_config(nested).n_params == model_from_config(LLAMA).n_params
+
+
+def test_optional_fields_may_be_missing_or_null():
+    without = {name: value for name, value in LLAMA.items() if name not in ("num_key_value_heads", "torch_dtype")}
+    model = model_from_config({**without, "head_dim": None, "sliding_window": None})
+    assert model.n_kv_heads == 8 and model.d_head == 8 and model.checkpoint_dtype == "bf16"
+
+
+@pytest.mark.parametrize("changes, message", [
+    ({"model_type": "mamba9"}, "model_type = 'mamba9', which the book does not know; it knows deepseek_v2"),
+    ({"model_type": None}, "model_type = None"),
+    ({"hidden_size": None}, "has no hidden_size or n_embd; a llama model needs it"),
+    ({"num_hidden_layers": 0}, "num_hidden_layers = 0; it must be a whole number"),
+    ({"num_hidden_layers": 10**8}, "no decoder has more than 10,000"),
+    ({"num_attention_heads": 0}, "num_attention_heads = 0"),
+    ({"num_attention_heads": "8"}, "num_attention_heads = '8'"),
+    ({"num_key_value_heads": 3}, "8 attention heads for 3 key-value heads"),
+    ({"hidden_size": 65}, "hidden_size 65 for 8 heads and no head_dim"),
+    ({"vocab_size": 1e5}, "vocab_size = 100000.0"),
+    ({"tie_word_embeddings": "no"}, "must be true or false"),
+    ({"model_type": "gpt_oss", "layer_types": ["full_attention"]}, "it needs one entry for each of 2 layers"),
+    ({"model_type": "gpt_oss", "layer_types": ["full_attention", "odd"]}, "a layer of type 'odd'"),
+    ({"model_type": "gpt_oss", "layer_types": ["sliding_attention"] * 2}, "has no sliding_window"),
+    ({"model_type": "mixtral"}, "has no num_local_experts"),
+    ({"model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 5}, "uses 5 experts per token but has 4"),
+    ({"model_type": "deepseek_v3"}, "has no kv_lora_rank"),
+    ({"model_type": "kimi_linear"}, "linear_attn_config = None"),
+    ({"model_type": "falcon"}, "new_decoder_architecture is not true"),
+    ({"torch_dtype": "float7"}, "torch_dtype = 'float7', which the book does not know; it knows bfloat16"),
+    ({"quantization_config": {"quant_method": "magic"}}, "quant_method = 'magic'"),
+    ({"quantization_config": 4}, "quantization_config = 4; a llama model needs an object"),
+    ({"quantization_config": {"quant_method": "gptq", "bits": 3, "group_size": 128}}, "has 3 bits in groups of 128"),
+], ids=str)
+def test_a_bad_config_is_refused_with_a_reason(changes, message):
+    fields = {name: value for name, value in {**LLAMA, **changes}.items() if value is not None}
+    with pytest.raises((ConfigError, ShapeError), match=message):
+        model_from_config(fields)
+
+
+@pytest.mark.parametrize("text, message", [("{", "is not JSON"), ("[]", "holds list"), ("7", "holds int")])
+def test_a_file_that_is_no_config_is_refused(tmp_path, text, message):
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        model_from_config(path)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        model_from_config(tmp_path / "nothing.json")
+
+
+@pytest.mark.parametrize("scheme, formats", [
+    (None, ("bf16", "bf16")),
+    ({"quant_method": "fp8"}, ("fp8", "fp8")),
+    ({"quant_method": "fp8", "weight_block_size": [128, 128]}, ("fp8_block", "fp8_block")),
+    ({"quant_method": "mxfp4"}, ("bf16", "mxfp4")),
+    ({"quant_method": "gptq", "bits": 4, "group_size": 128}, ("int4_g128", "int4_g128")),
+    ({"quant_method": "awq", "bits": 8}, ("int8", "int8")),
+], ids=str)
+def test_the_formats_of_the_weights(scheme, formats):
+    assert configs.weight_formats({**LLAMA, "quantization_config": scheme}) == formats
+
+
+# --- hostile configs ---------------------------------------------------------------------------------
+
+HOSTILE = st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.integers(-10**12, 10**12), st.sampled_from([2**63, 10**400]),
+                    st.floats(), st.text(max_size=8), st.lists(st.one_of(st.none(), st.integers(-2, 200), st.text(max_size=4)), max_size=5),
+                    st.dictionaries(st.text(max_size=4), st.integers(), max_size=2))
+
+
+def leaves(config: dict, path=()) -> list[tuple]:
+    """Paths of every field of a config, those of nested objects too."""
+    found = []
+    for name, value in config.items():
+        found += [(*path, name)] + (leaves(value, (*path, name)) if isinstance(value, dict) else [])
+    return found
+
+
+def changed(config: dict, path: tuple, value) -> dict:
+    name, *rest = path
+    if rest and isinstance(config.get(name), dict):
+        return {**config, name: changed(config[name], tuple(rest), value)}
+    return {**config, name: value}
+
+
+@st.composite
+def broken_configs(draw):
+    """A published config with one to four fields replaced by something hostile."""
+    config = PUBLISHED[draw(st.sampled_from(sorted(PUBLISHED)))]
+    for path in draw(st.lists(st.sampled_from(leaves(config)), min_size=1, max_size=4)):
+        config = changed(config, path, draw(HOSTILE))
+    return config
+
+
+@settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(broken_configs())
+def test_a_hostile_config_gives_a_model_or_a_clear_message(config):
+    try:
+        model = model_from_config(config)
+    except (ConfigError, ShapeError) as error:
+        assert str(error).startswith(("config.json", "a config is")) and len(str(error)) > 20
+        return
+    assert 0 < model.n_active_params <= model.n_params
+    short, long = (at(attention.state_bytes, model, context=context, kv_bytes_per_element=2, state_bytes_per_element=4)
+                   for context in (1, 10**6))
+    assert math.isfinite(long) and 0 < short <= long

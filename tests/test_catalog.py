@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from llmcost import attention, catalog, shapes
+from llmcost import attention, capacity, catalog, shapes
 from llmcost.catalog import ASSUMPTIONS, BYTES, GPUS, MODELS, FactError, UnknownName
 from llmcost.faces import at
 from llmcost.notation import NOTATION
@@ -128,6 +128,39 @@ def test_the_engine_s_overhead_is_taken_from_lines_that_do_not_judge_it():
     overheads = [(float(row["non_torch_gib"]) + float(row["activation_gib"])) * 2**30 for row in rows]
     assert ASSUMPTIONS["overhead_bytes"].value == pytest.approx(statistics.median(overheads), rel=0.02)
     assert ASSUMPTIONS["overhead_bytes"].low <= min(overheads) and max(overheads) <= ASSUMPTIONS["overhead_bytes"].high
+
+
+STARTUP = [row for row in catalog.read_csv("measurements/engine_startup.csv") if row["model"] in MODELS]
+MIXED = {"llama_4_scout": "the vision tower is loaded too, whole on each GPU",
+         "gpt_oss_20b": "expert matrices are padded for the kernel", "gpt_oss_120b": "expert matrices are padded for the kernel"}
+EVERY_LAYER_ALIKE = {"llama_4_scout", "gpt_oss_20b"}  # engines print tokens as if every layer kept them all
+
+
+@pytest.mark.parametrize("row", [row for row in STARTUP if row["quality"] == "A" and row["weight_format"] == "bf16"
+                                 and row["weights_gib"] and row["pp"] == "1" and row["model"] not in MIXED],
+                         ids=lambda row: row["row_id"])
+def test_weights_as_engines_report_them(row):
+    """Start-up lines of vLLM, one GPU's share in GiB; norms and small tables are repeated on each GPU."""
+    ours = MODELS[row["model"]].n_params * 2 / int(row["tp"]) / 2**30
+    assert float(row["weights_gib"]) * 0.99 <= ours <= float(row["weights_gib"]) * 1.001
+
+
+@pytest.mark.parametrize("row", [row for row in STARTUP if row["quality"] == "A" and row["pp"] == "1" and row["kv_tokens"]
+                                 and row["available_kv_gib"] and "eagle" not in row["row_id"] and "dcp8" not in row["row_id"]
+                                 and row["engine"] == "vllm" and "21348" not in row["row_id"]],
+                         ids=lambda row: row["row_id"])
+def test_tokens_as_engines_print_them(row):
+    """Tokens in the room that the same log prints. DeepSeek-V2-Lite and Kimi K2 are MLA. The rows left out
+    share the room with a draft model, split it by token, or print a rounded room."""
+    element = {"auto": 2, "fp8": 1, "float32": 4}[row["kv_dtype"]]
+    model = MODELS[row["model"]]
+    growth = capacity.growing_bytes_per_token(model.full_elements_per_token + model.chunked_elements_per_token
+                                              + model.sliding_elements_per_token, 0, element, 0)
+    if row["model"] not in EVERY_LAYER_ALIKE:
+        growth = at(capacity.growing_bytes_per_token, model, kv_bytes_per_element=element)
+    ours = at(capacity.tokens_that_fit, model, kv_room_bytes=float(row["available_kv_gib"]) * 2**30, n_gpus=int(row["tp"]),
+              growing_bytes_per_token=growth, block_tokens=int(row["block_size"] or 16))
+    assert ours == pytest.approx(int(row["kv_tokens"]), rel=1e-3)
 
 
 def test_every_measured_row_says_where_it_is_from():

@@ -189,8 +189,8 @@ def _check(spec: dict) -> None:
     every = [{}, *({choice["name"]: option["key"]} for choice in spec["choices"] for option in choice["options"])]
     for picks in every:
         _check_names(spec, set(_state(spec, picks)), picks)
-    for line in [*_fixed_lines(spec), *_curves(spec)]:
-        if "repeats" not in line and (unheard := _unheard(line)):
+    for line in [*spec["outputs"], *_parts(spec["plot"] or {}), *_curves(spec)]:
+        if unheard := _unheard(line):
             raise ExploreError(f"{spec['id']}: {line['formula']} does not take {', '.join(sorted(unheard))}; "
                                f"it takes {', '.join(faces.leaves(faces.formulas()[line['formula']]))}")
     heard = _names_drawn(spec["plot"] or {}).union(*map(_needed, [*_fixed_lines(spec), *_curves(spec)]))
@@ -202,10 +202,9 @@ def _check(spec: dict) -> None:
 
 def _unheard(line: dict) -> set[str]:
     """Parameters on top of a part that nothing in it takes."""
-    taken = set(faces.leaves(faces.formulas()[line["formula"]]))
-    for value in line["with"].values():
-        taken |= set(faces.leaves(faces.formulas()[value])) if value in faces.formulas() else set()
-    return set(line["with"]) - taken
+    evaluated = [line["formula"], line.get("repeats", {}).get("formula"), *line["with"].values()]
+    taken = set().union(*(faces.leaves(faces.formulas()[name]) for name in evaluated if name in faces.formulas()))
+    return set(line["with"]) - taken - {line.get("repeats", {}).get("name")}
 
 
 def _check_names(spec: dict, known: set[str], picks: Mapping[str, str]) -> None:

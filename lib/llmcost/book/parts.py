@@ -70,7 +70,7 @@ def choose_gpu(keys: Sequence[str], value: str, computing_in: str = "bf16") -> d
 
 def choose_format(name: str, formats: Sequence[str], value: str) -> dict:
     """A choice of number format for the parameter `name`, such as `kv_bytes_per_element`."""
-    options = [{"key": key, "label": key.upper(), "facts": {name: BYTES[key]}} for key in formats]
+    options = [{"key": key, "label": key.upper().replace("_G", ", groups of ").replace("_", " "), "facts": {name: BYTES[key]}} for key in formats]
     return _choice(name, _capital(NOTATION[name].label), options, value, style="radio")
 
 

@@ -57,13 +57,13 @@ def bill_usd(input_usd: Usd, output_usd: Usd, batched: Fraction, batch_multiplie
     return (input_usd + output_usd) * (1 - batched * (1 - batch_multiplier))
 
 
-def traffic_usd(requests: Count, bill_usd: Usd) -> Usd:
-    """What many requests of one kind cost.
+def traffic_usd(calls: Count, bill_usd: Usd) -> Usd:
+    """What many calls of one kind cost.
 
-    >>> traffic_usd(requests=1000, bill_usd=0.018)
+    >>> traffic_usd(calls=1000, bill_usd=0.018)
     18.0
     """
-    return requests * bill_usd
+    return calls * bill_usd
 
 
 def output_price_ratio(output_price: UsdPerToken, input_price: UsdPerToken) -> Count:
@@ -84,28 +84,28 @@ def output_share(input_usd: Usd, output_usd: Usd) -> Fraction:
     return output_usd / (input_usd + output_usd)
 
 
-def prompt_usd(prompt_tokens: Tokens, input_price: UsdPerToken) -> Usd:
-    """What a prompt costs where no cache, no batch and no tier is in play.
+def prompt_usd(calls: Count, prompt_tokens: Tokens, input_price: UsdPerToken) -> Usd:
+    """What the prompts of `calls` calls cost where no cache, no batch and no tier is in play.
 
-    >>> round(prompt_usd(prompt_tokens=2000, input_price=3e-6), 9)
-    0.006
+    >>> round(prompt_usd(calls=1000, prompt_tokens=2000, input_price=3e-6), 9)
+    6.0
     """
-    return prompt_tokens * input_price
+    return calls * real(prompt_tokens) * input_price
 
 
-def reply_usd(output_tokens: Tokens, output_price: UsdPerToken) -> Usd:
-    """What a reply costs where no batch and no tier is in play.
+def reply_usd(calls: Count, output_tokens: Tokens, output_price: UsdPerToken) -> Usd:
+    """What the replies of `calls` calls cost where no batch and no tier is in play.
 
-    >>> round(reply_usd(output_tokens=500, output_price=15e-6), 9)
-    0.0075
+    >>> round(reply_usd(calls=1000, output_tokens=500, output_price=15e-6), 9)
+    7.5
     """
-    return output_tokens * output_price
+    return calls * real(output_tokens) * output_price
 
 
-def call_usd(prompt_usd: Usd, reply_usd: Usd) -> Usd:
-    """What one call costs where no cache, no batch and no tier is in play.
+def plain_usd(prompt_usd: Usd, reply_usd: Usd) -> Usd:
+    """What calls cost where no cache, no batch and no tier is in play.
 
-    >>> call_usd(prompt_usd=0.25, reply_usd=0.5)
+    >>> plain_usd(prompt_usd=0.25, reply_usd=0.5)
     0.75
     """
     return prompt_usd + reply_usd
@@ -140,28 +140,28 @@ def billed_output_tokens(answer_tokens: Tokens, thinking_tokens: Tokens) -> Toke
     return answer_tokens + thinking_tokens
 
 
-def answer_usd(answer_tokens: Tokens, output_price: UsdPerToken) -> Usd:
-    """What the visible answer costs.
+def answer_usd(calls: Count, answer_tokens: Tokens, output_price: UsdPerToken) -> Usd:
+    """What the visible answers of `calls` calls cost.
 
-    >>> round(answer_usd(answer_tokens=200, output_price=15e-6), 9)
-    0.003
+    >>> round(answer_usd(calls=1000, answer_tokens=200, output_price=15e-6), 9)
+    3.0
     """
-    return answer_tokens * output_price
+    return calls * real(answer_tokens) * output_price
 
 
-def thinking_usd(thinking_tokens: Tokens, output_price: UsdPerToken) -> Usd:
-    """What the hidden reasoning costs: it is billed as output.
+def thinking_usd(calls: Count, thinking_tokens: Tokens, output_price: UsdPerToken) -> Usd:
+    """What the hidden reasoning of `calls` calls costs: it is billed as output.
 
-    >>> round(thinking_usd(thinking_tokens=2000, output_price=15e-6), 9)
-    0.03
+    >>> round(thinking_usd(calls=1000, thinking_tokens=2000, output_price=15e-6), 9)
+    30.0
     """
-    return thinking_tokens * output_price
+    return calls * real(thinking_tokens) * output_price
 
 
-def thinking_call_usd(prompt_usd: Usd, thinking_usd: Usd, answer_usd: Usd) -> Usd:
-    """What one call costs that reasons before it answers.
+def reasoned_usd(prompt_usd: Usd, thinking_usd: Usd, answer_usd: Usd) -> Usd:
+    """What calls cost that reason before they answer.
 
-    >>> thinking_call_usd(prompt_usd=0.25, thinking_usd=1.5, answer_usd=0.25)
+    >>> reasoned_usd(prompt_usd=0.25, thinking_usd=1.5, answer_usd=0.25)
     2.0
     """
     return prompt_usd + thinking_usd + answer_usd
@@ -258,22 +258,22 @@ def prefix_price(hit_share: Fraction, cached_price: UsdPerToken, write_price: Us
     return hit_share * cached_price + (1 - hit_share) * write_price
 
 
-def prefix_usd(prefix_tokens: Tokens, prefix_price: UsdPerToken) -> Usd:
-    """What a prefix that is marked for the cache costs in one call, on average.
+def prefix_usd(calls: Count, prefix_tokens: Tokens, prefix_price: UsdPerToken) -> Usd:
+    """What a prefix that is marked for the cache costs in `calls` calls.
 
-    >>> round(prefix_usd(prefix_tokens=10_000, prefix_price=1e-6), 9)
-    0.01
+    >>> round(prefix_usd(calls=1000, prefix_tokens=10_000, prefix_price=1e-6), 9)
+    10.0
     """
-    return prefix_tokens * prefix_price
+    return calls * real(prefix_tokens) * prefix_price
 
 
-def uncached_prefix_usd(prefix_tokens: Tokens, input_price: UsdPerToken) -> Usd:
-    """What the same prefix costs in one call without a cache.
+def uncached_prefix_usd(calls: Count, prefix_tokens: Tokens, input_price: UsdPerToken) -> Usd:
+    """What the same prefix costs in `calls` calls without a cache.
 
-    >>> round(uncached_prefix_usd(prefix_tokens=10_000, input_price=3e-6), 9)
-    0.03
+    >>> round(uncached_prefix_usd(calls=1000, prefix_tokens=10_000, input_price=3e-6), 9)
+    30.0
     """
-    return prefix_tokens * input_price
+    return calls * real(prefix_tokens) * input_price
 
 
 def break_even_hit_share(input_price: UsdPerToken, cached_price: UsdPerToken, write_price: UsdPerToken) -> Fraction:

@@ -11,7 +11,7 @@ from .parts import (bars, choose, choose_format, choose_gpu, choose_model, curve
 from .prose import quoted, say
 from .questions import check, grade, predict
 from .recompute import recompute
-from .tables import (assumptions_table, claims_list, formulas_table, gpus_table, inline, models_table,
-                     notation_table, table)
+from .tables import (assumptions_table, claims_list, formats_table, formulas_table, gpus_table, inline, models_table,
+                     notation_table, prices_table, rents_table, table)
 
 __all__ = [name for name in dir() if not name.startswith("_")]

@@ -4,10 +4,11 @@ import datetime
 from collections.abc import Iterable, Sequence
 
 from .. import claims as claims_module
-from .. import faces, layers
+from .. import faces, layers, prices
 from ..catalog import ASSUMPTIONS, GPUS, MODELS
 from ..formats import format_value
 from ..notation import NOTATION
+from ..precision import FORMATS
 from .frontend import Markup, escape
 
 
@@ -72,24 +73,70 @@ def models_table() -> Markup:
     for model in MODELS.values():
         kinds = ", ".join(f"{group['n']} × {layers.words(group)}" for group in model.layers)
         source = model.source_of("layers")
+        printed = model.published_params + "".join(f", with {what}" for what in model.facts.get("published_counts_too", []))
+        if "published_active_params" in model.facts:
+            without = model.facts.get("published_active_leaves_out", [])
+            printed += f"; {model.published_active_params} active" + (f" without {' and '.join(without)}" if without else "")
         rows.append((model.name, kinds, f"{model.d_model:,}", f"{model.n_heads}", f"{model.n_params:,}",
-                     f"{model.n_active_params:,}", model.published_params, _cite(source), _age(source.date)))
+                     f"{model.n_active_params:,}", printed, _cite(source), _age(source.date)))
     return table(("Model", "Layers", "Width", "Query heads", "Parameters, computed", "Active per token",
                   "Published", "Source and place", "Retrieved"), rows, "Models", numbers=(2, 3, 4, 5, 6))
 
 
 def gpus_table() -> Markup:
-    """Every accelerator of the catalog: dense peaks, memory as marketed and as the driver reports, bandwidth."""
+    """Every accelerator of the catalog: dense peaks, memory as marketed and as the driver reports, bandwidth, link, power."""
+    shown = lambda gpu, name, unit: format_value(gpu.facts[name], unit) if name in gpu.facts else "–"
     rows = []
     for gpu in GPUS.values():
         source, driver = gpu.source_of("memory_bandwidth"), gpu.source_of("memory_bytes")
-        peak = [format_value(gpu.facts[name], "flop/second") if name in gpu.facts else "–"
-                for name in ("peak_flops_bf16", "peak_flops_fp8")]
+        peak = [shown(gpu, f"peak_flops_{name}", "flop/second") for name in ("bf16", "fp8", "fp4")]
         rows.append((gpu.name, *peak, format_value(gpu.memory_marketing_bytes, "byte"), f"{gpu.memory_bytes:,}",
                      format_value(gpu.memory_bandwidth, "byte/second"),
-                     inline(f"{_cite(source)._repr_html_()}<br>driver: {_cite(driver)._repr_html_()}"), _age(source.date)))
-    return table(("GPU", "BF16 dense", "FP8 dense", "Memory, marketed", "Memory, bytes the driver reports", "Bandwidth",
-                  "Source and place", "Retrieved"), rows, "Accelerators", numbers=(1, 2, 3, 4, 5))
+                     shown(gpu, "link_bandwidth_per_direction", "byte/second"),
+                     f"{gpu.power_w:,} W" if "power_w" in gpu.facts else "–",
+                     inline(f"{_cite(source)._repr_html_()}<br>{'assumed' if driver.kind == 'assumed' else 'driver'}: "
+                            f"{_cite(driver)._repr_html_()}"), _age(source.date)))
+    return table(("Accelerator", "BF16 dense", "FP8 dense", "FP4 dense", "Memory, marketed", "Memory, bytes the driver reports",
+                  "Bandwidth", "Link, each way", "Power", "Source and place", "Retrieved"), rows, "Accelerators",
+                 numbers=(1, 2, 3, 4, 5, 6, 7, 8))
+
+
+def formats_table() -> Markup:
+    """Every number format: bits of an element, what shares a scale, bytes of an element in all."""
+    rows = [(name, f"{form.element_bits:g}", f"{form.group_elements:,}" if form.scale_bytes else "–",
+             f"{form.scale_bytes:g}" if form.scale_bytes else "–", f"{form.bytes_per_element:.6g}")
+            for name, form in FORMATS.items()]
+    return table(("Format", "Bits of an element", "Elements with one scale", "Bytes of the scale", "Bytes of an element, in all"),
+                 rows, "Number formats", numbers=(1, 2, 3, 4))
+
+
+def prices_table(*vendors: str) -> Markup:
+    """Every dated price of the APIs of `vendors`, the newest of each model first; dollars for a million tokens."""
+    def money(price, part, offered):
+        return f"{price.facts[part] * prices.PER_MILLION:.4g}" if offered in price.offers else "–"
+
+    rows = []
+    for history in prices.price_history().values():
+        for price in reversed(history) if history[0].vendor in vendors else ():
+            source = price.source_of("input_price")
+            tier = f"from {price.tier_tokens:,}: {money(price, 'tier_input_price', 'tier_input')} and " \
+                   f"{money(price, 'tier_output_price', 'tier_output')}" if "tier_tokens" in price.offers else "–"
+            rows.append((price.vendor, price.model, f"{price.start} to {price.end or 'now'}", money(price, "input_price", "input"),
+                         money(price, "cached_price", "cached_input"), money(price, "write_price", "cache_write"),
+                         money(price, "output_price", "output"),
+                         f"× {price.batch_multiplier:g}" if "batch_multiplier" in price.offers else "–", tier, _cite(source), _age(source.date)))
+    return table(("Vendor", "Model", "Known to hold", "Input", "Cached input", "Cache write", "Output", "Batch",
+                  "Long prompts: input and output", "Source and place", "Seen"), rows,
+                 f"Prices of {', '.join(vendors)}: dollars for a million tokens; a dash is a part that the list does not price", numbers=(3, 4, 5, 6))
+
+
+def rents_table() -> Markup:
+    """Every dated rent of an accelerator, dollars for an hour."""
+    rows = [(GPUS[rent.gpu].name, str(rent.date), f"{rent.low * prices.PER_HOUR:.2f}" if rent.low == rent.high else
+             f"{rent.low * prices.PER_HOUR:.2f} to {rent.high * prices.PER_HOUR:.2f}", rent.kind, rent.quality, rent.note, _cite(rent.source))
+            for rent in sorted(prices.rents(), key=lambda rent: (list(GPUS).index(rent.gpu), rent.date))]
+    return table(("Accelerator", "Date", "Dollars for an hour", "Kind", "Quality", "Note", "Source and place"), rows,
+                 "Rents of one accelerator", numbers=(2,))
 
 
 def assumptions_table() -> Markup:

@@ -86,6 +86,53 @@ def test_every_kind_of_layer_has_a_model():
     assert {group["attention"] for model in MODELS.values() for group in model.layers} == set(layers.KINDS)
 
 
+def moved_bytes(layer, context, kv=2, linear=4) -> float:
+    """Bytes of state that one layer moves for one token at this length, walking through the entries it looks at."""
+    kind = layer["attention"]
+    if kind in ("full", "sliding", "chunked"):
+        looked = sum(kind == "full" or (kind == "sliding" and context - 1 - key < layer["window"])
+                     or (kind == "chunked" and key // layer["chunk"] == (context - 1) // layer["chunk"]) for key in range(context))
+        return looked * 2 * layer["d_head"] * layer["n_kv_heads"] * kv
+    if kind in ("sparse", "mla"):
+        entry = 2 * layer["d_head"] * layer["n_kv_heads"] if kind == "sparse" else layer["kv_rank"] + layer["d_rope"]
+        if "n_index_heads" not in layer:
+            return context * entry * kv
+        key = layer["d_index"] * layer["index_bytes_per_element"] + layer["index_scale_bytes"]
+        return min(context, layer["index_top_k"]) * entry * kv + context * key
+    if kind in ("compressed", "shared_window"):
+        near = min(context, layer["window"]) * layer["d_head"] * kv
+        if kind == "shared_window":
+            return near
+        ratio, far, key, widths = layer["compress_ratio"], context / layer["compress_ratio"], 0, layer["d_head"]
+        if "n_index_heads" in layer:
+            key, far, widths = far * (layer["d_index"] + 4), min(far, layer["index_top_k"]), widths + layer["d_index"]
+        row = 2 * layer["n_overlaps"] * widths * 4
+        rows_read_when_full = layer["n_overlaps"] * ratio
+        return near + far * layer["d_head"] * kv + key + row + row * rows_read_when_full / ratio
+    sums = layer["n_state_heads"] * layer["d_key"] * layer["d_value"] * linear
+    if kind == "linear":
+        return 2 * sums
+    channels = 2 * layer["n_key_heads"] * layer["d_key"] + layer["n_state_heads"] * layer["d_value"]
+    return 2 * sums + 2 * (layer["conv_width"] - 1) * channels * 2
+
+
+@every_model
+@pytest.mark.parametrize("context", [1, 127, 4_097, 20_000])
+def test_reading_is_the_sum_of_what_each_layer_moves(model, context):
+    total = sum(group["n"] * moved_bytes(group, context) for group in model.layers)
+    ours = at(attention.state_read_bytes, model, context=context, kv_bytes_per_element=2, state_bytes_per_element=4)
+    assert ours == pytest.approx(total, rel=1e-12)
+
+
+def test_a_fixed_state_splits_by_its_own_heads():
+    """Kimi K3 on 8 GPUs: the MLA cache is repeated on each, the delta states of 96 heads are divided."""
+    kimi = MODELS["kimi_k3"]
+    given_ = {"context": 4096, "kv_bytes_per_element": 2, "state_bytes_per_element": 4}
+    cache, fixed = at(attention.cache_bytes, kimi, context=4096, kv_bytes_per_element=2), at(
+        attention.fixed_bytes, kimi, state_bytes_per_element=4)
+    assert at(capacity.state_bytes_per_gpu, kimi, n_gpus=8, **given_) == cache + fixed / 8
+
+
 @given(st.integers(1, 60), st.integers(1, 12))
 def test_pairs_are_counted(context, limit):
     """Walk through the queries and count the keys that each may see."""

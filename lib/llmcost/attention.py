@@ -146,52 +146,84 @@ def tokens_in_chunk(context: Tokens, chunk: Tokens) -> Tokens:
     return minimum(context, context - chunk * (ceil(context / chunk) - 1))
 
 
-def state_bytes(context: Tokens, full_elements_per_token: Count, sparse_elements_per_token: Count, window: Tokens,
+def cache_bytes(context: Tokens, full_elements_per_token: Count, sparse_elements_per_token: Count, window: Tokens,
                 sliding_elements_per_token: Count, chunk: Tokens, chunked_elements_per_token: Count,
-                fixed_state_elements: Count, fixed_state_bytes: Bytes, index_bytes_per_token: BytesPerToken,
-                kv_bytes_per_element: BytesPerElement, state_bytes_per_element: BytesPerElement) -> Bytes:
-    """Bytes of memory that one sequence of `context` tokens needs, for a model with any mix of layers.
+                index_bytes_per_token: BytesPerToken, kv_bytes_per_element: BytesPerElement) -> Bytes:
+    """Bytes of cached entries that one sequence of `context` tokens keeps, for a model with any mix of layers.
 
     The element counts are sums over the model's layers; a kind of layer that the model
     does not have counts 0. Sparse attention stores every entry, and an index key besides.
     A chunked layer needs room for the fullest chunk so far.
     A model without a window or chunks may pass any `window` and `chunk`.
 
-    >>> state_bytes(context=4096, full_elements_per_token=163_840, sparse_elements_per_token=0, window=1,
-    ...             sliding_elements_per_token=0, chunk=1, chunked_elements_per_token=0, fixed_state_elements=0,
-    ...             fixed_state_bytes=0, index_bytes_per_token=0, kv_bytes_per_element=2, state_bytes_per_element=4)
+    >>> cache_bytes(context=4096, full_elements_per_token=163_840, sparse_elements_per_token=0, window=1,
+    ...             sliding_elements_per_token=0, chunk=1, chunked_elements_per_token=0, index_bytes_per_token=0,
+    ...             kv_bytes_per_element=2)
     1342177280
     """
     context = real(context)
     entries = (context * (full_elements_per_token + sparse_elements_per_token)
                + minimum(context, window) * sliding_elements_per_token
                + minimum(context, chunk) * chunked_elements_per_token)
-    return (entries * kv_bytes_per_element + context * index_bytes_per_token
-            + fixed_state_elements * state_bytes_per_element + fixed_state_bytes)
+    return entries * kv_bytes_per_element + context * index_bytes_per_token
 
 
-def state_read_bytes(context: Tokens, full_elements_per_token: Count, sparse_elements_per_token: Count,
+def fixed_bytes(fixed_state_elements: Count, state_bytes_per_element: BytesPerElement, buffer_bytes: Bytes) -> Bytes:
+    """Bytes of one sequence's state that never grow: running sums, and the buffers of convolutions and compressors.
+
+    >>> fixed_bytes(fixed_state_elements=1_048_576, state_bytes_per_element=4, buffer_bytes=73_728)
+    4268032
+    """
+    return fixed_state_elements * state_bytes_per_element + buffer_bytes
+
+
+def state_bytes(cache_bytes: Bytes, fixed_bytes: Bytes) -> Bytes:
+    """Bytes of memory that one sequence needs: cached entries, and state that never grows.
+
+    >>> state_bytes(cache_bytes=1_342_177_280, fixed_bytes=0)
+    1342177280
+    """
+    return cache_bytes + fixed_bytes
+
+
+def cache_read_bytes(context: Tokens, full_elements_per_token: Count, sparse_elements_per_token: Count,
                      index_top_k: Tokens, window: Tokens, sliding_elements_per_token: Count, chunk: Tokens,
-                     chunked_elements_per_token: Count, fixed_state_elements: Count, fixed_state_bytes: Bytes,
-                     index_bytes_per_token: BytesPerToken, kv_bytes_per_element: BytesPerElement,
-                     state_bytes_per_element: BytesPerElement) -> Bytes:
-    """Bytes of state that attention reads to produce one token, each entry once.
+                     chunked_elements_per_token: Count, index_bytes_per_token: BytesPerToken,
+                     kv_bytes_per_element: BytesPerElement) -> Bytes:
+    """Bytes of cached entries that attention reads to produce one token, each entry once.
 
     Sparse attention reads every index key and the `index_top_k` entries that it selects.
-    A chunked layer reads its own chunk. A linear state is read and written back, hence the factor 2 there.
+    A chunked layer reads its own chunk.
 
-    >>> state_read_bytes(context=1000, full_elements_per_token=0, sparse_elements_per_token=10, index_top_k=100,
+    >>> cache_read_bytes(context=1000, full_elements_per_token=0, sparse_elements_per_token=10, index_top_k=100,
     ...                  window=1, sliding_elements_per_token=0, chunk=1, chunked_elements_per_token=0,
-    ...                  fixed_state_elements=0, fixed_state_bytes=0, index_bytes_per_token=3,
-    ...                  kv_bytes_per_element=2, state_bytes_per_element=4)
+    ...                  index_bytes_per_token=3, kv_bytes_per_element=2)
     5000
     """
     context = real(context)
     entries = (context * full_elements_per_token + minimum(context, index_top_k) * sparse_elements_per_token
                + minimum(context, window) * sliding_elements_per_token
                + tokens_in_chunk(context, chunk) * chunked_elements_per_token)
-    return (entries * kv_bytes_per_element + context * index_bytes_per_token
-            + 2 * (fixed_state_elements * state_bytes_per_element + fixed_state_bytes))
+    return entries * kv_bytes_per_element + context * index_bytes_per_token
+
+
+def fixed_traffic_bytes(fixed_state_elements: Count, state_bytes_per_element: BytesPerElement,
+                        buffer_traffic_bytes: Bytes) -> Bytes:
+    """Bytes of the state that never grows that one token reads and writes: running sums both, buffers as they need.
+
+    >>> fixed_traffic_bytes(fixed_state_elements=100, state_bytes_per_element=4, buffer_traffic_bytes=10)
+    810
+    """
+    return 2 * fixed_state_elements * state_bytes_per_element + buffer_traffic_bytes
+
+
+def state_read_bytes(cache_read_bytes: Bytes, fixed_traffic_bytes: Bytes) -> Bytes:
+    """Bytes of state that move to produce one token.
+
+    >>> state_read_bytes(cache_read_bytes=5000, fixed_traffic_bytes=810)
+    5810
+    """
+    return cache_read_bytes + fixed_traffic_bytes
 
 
 # --- scores ----------------------------------------------------------------------------------

@@ -4,8 +4,9 @@ A parameter may carry the name of another formula: `state_bytes` here is the val
 `llmcost.attention.state_bytes`. Called by hand it is a number like any other;
 `llmcost.faces.at` and the live controls compute it from the facts.
 
-Weights split evenly over the GPUs of one tensor-parallel group. The state of a conversation splits
-by KV heads: past `kv_shards` GPUs it is repeated, not divided.
+Weights split evenly over the GPUs of one tensor-parallel group. The cache of a conversation splits
+by KV heads, a state that never grows by heads of its own: past `kv_shards` or `fixed_shards` GPUs it is
+repeated, not divided.
 """
 
 from .elementwise import ceil, floor, minimum, positive_part, real
@@ -41,10 +42,9 @@ def held_back_bytes(memory_bytes: Bytes, memory_utilization: Fraction, overhead_
 
 
 def state_share(n_gpus: Count, kv_shards: Count) -> Fraction:
-    """Share of one sequence's state on the fullest GPU of a tensor-parallel group.
+    """Share of one sequence's cached entries on the fullest GPU of a tensor-parallel group.
 
     KV heads stay whole: three GPUs share eight heads as 3, 3 and 2. Past `kv_shards` GPUs they are repeated.
-    For a model whose kinds of layers split differently it is an upper bound.
 
     >>> state_share(n_gpus=4, kv_shards=8), state_share(n_gpus=16, kv_shards=8), state_share(n_gpus=3, kv_shards=8)
     (0.25, 0.125, 0.375)
@@ -52,13 +52,22 @@ def state_share(n_gpus: Count, kv_shards: Count) -> Fraction:
     return ceil(real(kv_shards) / n_gpus) / kv_shards
 
 
-def state_bytes_per_gpu(state_bytes: Bytes, state_share: Fraction) -> Bytes:
+def fixed_share(n_gpus: Count, fixed_shards: Count) -> Fraction:
+    """The same for the state that never grows, which splits by the heads of its own layers.
+
+    >>> fixed_share(n_gpus=8, fixed_shards=96)
+    0.125
+    """
+    return ceil(real(fixed_shards) / n_gpus) / fixed_shards
+
+
+def state_bytes_per_gpu(cache_bytes: Bytes, state_share: Fraction, fixed_bytes: Bytes, fixed_share: Fraction) -> Bytes:
     """Bytes of one sequence's state on each GPU.
 
-    >>> state_bytes_per_gpu(state_bytes=40e9, state_share=0.125)
+    >>> state_bytes_per_gpu(cache_bytes=40e9, state_share=0.125, fixed_bytes=0, fixed_share=1)
     5000000000.0
     """
-    return state_bytes * state_share
+    return cache_bytes * state_share + fixed_bytes * fixed_share
 
 
 def batch_state_bytes_per_gpu(batch: Sequences, state_bytes_per_gpu: Bytes) -> Bytes:

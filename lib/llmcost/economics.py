@@ -167,15 +167,6 @@ def reasoned_usd(prompt_usd: Usd, thinking_usd: Usd, answer_usd: Usd) -> Usd:
     return prompt_usd + thinking_usd + answer_usd
 
 
-def thinking_seconds(thinking_tokens: Tokens, decode_step_seconds: Seconds) -> Seconds:
-    """Time that the reader waits for reasoning: one decode step for each token of it.
-
-    >>> thinking_seconds(thinking_tokens=2000, decode_step_seconds=0.01)
-    20.0
-    """
-    return thinking_tokens * decode_step_seconds
-
-
 def answer_seconds(billed_output_tokens: Tokens, decode_step_seconds: Seconds) -> Seconds:
     """Time of the decode steps from the end of the prompt to the end of the answer, reasoning included.
 
@@ -258,22 +249,13 @@ def prefix_price(hit_share: Fraction, cached_price: UsdPerToken, write_price: Us
     return hit_share * cached_price + (1 - hit_share) * write_price
 
 
-def prefix_usd(calls: Count, prefix_tokens: Tokens, prefix_price: UsdPerToken) -> Usd:
-    """What a prefix that is marked for the cache costs in `calls` calls.
+def prefix_usd(calls: Count, prompt_tokens: Tokens, prefix_price: UsdPerToken) -> Usd:
+    """What prompts that are marked for the cache cost in `calls` calls.
 
-    >>> round(prefix_usd(calls=1000, prefix_tokens=10_000, prefix_price=1e-6), 9)
+    >>> round(prefix_usd(calls=1000, prompt_tokens=10_000, prefix_price=1e-6), 9)
     10.0
     """
-    return calls * real(prefix_tokens) * prefix_price
-
-
-def uncached_prefix_usd(calls: Count, prefix_tokens: Tokens, input_price: UsdPerToken) -> Usd:
-    """What the same prefix costs in `calls` calls without a cache.
-
-    >>> round(uncached_prefix_usd(calls=1000, prefix_tokens=10_000, input_price=3e-6), 9)
-    30.0
-    """
-    return calls * real(prefix_tokens) * input_price
+    return calls * real(prompt_tokens) * prefix_price
 
 
 def break_even_hit_share(input_price: UsdPerToken, cached_price: UsdPerToken, write_price: UsdPerToken) -> Fraction:

@@ -11,14 +11,14 @@ from . import attention, attention_work, transformer
 
 LONGEST = 10_000_000  # tokens: a window this wide hides nothing
 SUMS = ("full_elements_per_token", "sparse_elements_per_token", "sliding_elements_per_token",
-        "chunked_elements_per_token", "fixed_state_elements", "fixed_state_bytes", "index_bytes_per_token",
+        "chunked_elements_per_token", "fixed_state_elements", "buffer_bytes", "buffer_traffic_bytes", "index_bytes_per_token",
         "full_attention_flops", "full_prefill_flops", "sparse_attention_flops", "sliding_attention_flops",
         "chunked_attention_flops", "fixed_attention_flops")
 """What `attention.state_bytes` and its kin take: sums over the layers of a model."""
 LIMITS = ("window", "chunk", "index_top_k")
 """What they take besides: one value for all layers of a model."""
 CONV_BYTES_PER_ELEMENT = 2
-"""Engines keep the inputs of short convolutions in the format of the activations, BF16."""
+"""Engines keep the inputs of short convolutions in the format of the activations, BF16. Source: vLLM, mamba_cache_dtype."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Kind:
     params : parameters of one layer, from (d_model, n_heads, shapes)
     state : its part of `SUMS` and `LIMITS`, from (n_heads, shapes)
     shards : ways its state splits over GPUs, from shapes
+    grows : whether its state grows with the context
     words : what a reader calls it, from shapes
     """
 
@@ -41,6 +42,7 @@ class Kind:
     state: Callable[[int, Mapping], dict]
     shards: Callable[[Mapping], int]
     words: Callable[[Mapping], str]
+    grows: bool = True
 
 
 def kind_of(layer: Mapping) -> Kind:
@@ -180,15 +182,18 @@ def _compressed_state(n_heads, s):
     """Entries are keys and values in one; a compressed entry stands for `compress_ratio` tokens."""
     ratio, flops = s["compress_ratio"], attention_work.attention_flops(n_heads, s["d_head"])
     found = {"sliding_elements_per_token": s["d_head"], "sliding_attention_flops": flops, "window": s["window"]}
-    # the compressor's unfinished windows, values and gates, in FP32
-    unfinished = 2 * 4 * ratio * s["n_overlaps"] ** 2
+    widths = s["d_head"] + (s["d_index"] if is_sparse(s) else 0)
+    # The compressor's unfinished windows: values and gates in FP32, `n_overlaps` windows each so many times as wide.
+    # One row is written for each token, and all are read when a window is full.
+    row = 2 * 4 * s["n_overlaps"] * widths
+    found |= {"buffer_bytes": row * ratio * s["n_overlaps"], "buffer_traffic_bytes": row + row * s["n_overlaps"]}
     if not is_sparse(s):
         return {**found, "full_elements_per_token": s["d_head"] / ratio, "full_attention_flops": flops / ratio,
-                "full_prefill_flops": flops / ratio, "fixed_state_bytes": unfinished * s["d_head"]}
+                "full_prefill_flops": flops / ratio}
     index = _index_state(s, attention_work.indexer_flops(s["n_index_heads"], s["d_index"]))
     per_token = {name: value / ratio for name, value in index.items() if name != "index_top_k"}
     return {**found, **per_token, "sparse_elements_per_token": s["d_head"] / ratio, "sparse_attention_flops": flops / ratio,
-            "index_top_k": s["index_top_k"] * ratio, "fixed_state_bytes": unfinished * (s["d_head"] + s["d_index"])}
+            "index_top_k": s["index_top_k"] * ratio}
 
 
 def _shared_window_params(d_model, n_heads, s):
@@ -213,7 +218,7 @@ def _delta_state(n_heads, s):
     shapes = s["n_state_heads"], s["d_key"], s["d_value"]
     conv = attention.conv_state_elements(s["n_key_heads"], s["d_key"], s["n_state_heads"], s["d_value"], s["conv_width"])
     return {"fixed_state_elements": attention.linear_state_elements(*shapes),
-            "fixed_state_bytes": conv * CONV_BYTES_PER_ELEMENT,
+            "buffer_bytes": conv * CONV_BYTES_PER_ELEMENT, "buffer_traffic_bytes": 2 * conv * CONV_BYTES_PER_ELEMENT,
             "fixed_attention_flops": attention_work.delta_rule_flops(*shapes)}
 
 
@@ -242,12 +247,12 @@ KINDS: dict[str, Kind] = {
                           lambda s: f"1 shared key and value of {s['d_head']}, window {s['window']:,}"),
     "linear": Kind(("n_state_heads", "d_key", "d_value"), {},
                    lambda d, n_heads, s: transformer.linear_attention_params(d, s["n_state_heads"], s["d_key"], s["d_value"]),
-                   _linear_state, lambda s: s["n_state_heads"], _state_words("linear")),
+                   _linear_state, lambda s: s["n_state_heads"], _state_words("linear"), grows=False),
     "gated_delta": Kind(_DELTA, {},
                         lambda d, n_heads, s: transformer.gated_delta_params(d, *(s[name] for name in _DELTA)),
-                        _delta_state, lambda s: s["n_key_heads"], _state_words("gated delta rule")),
+                        _delta_state, lambda s: s["n_key_heads"], _state_words("gated delta rule"), grows=False),
     "kda": Kind(_DELTA, {"full_rank_gate": False},
                 lambda d, n_heads, s: transformer.kda_params(d, s["n_state_heads"], s["d_key"], s["d_value"],
                                                              s["conv_width"], int(s["full_rank_gate"])),
-                _delta_state, lambda s: s["n_state_heads"], _state_words("Kimi delta attention")),
+                _delta_state, lambda s: s["n_state_heads"], _state_words("Kimi delta attention"), grows=False),
 }

@@ -152,14 +152,15 @@ def weight_reading_seconds(weight_bytes_read: Bytes, n_gpus: Count, memory_bandw
     return weight_bytes_read / (real(n_gpus) * memory_bandwidth)
 
 
-def state_reading_seconds(batch_state_read_bytes: Bytes, state_share: Fraction,
-                          memory_bandwidth: BytesPerSecond) -> Seconds:
-    """Time that one decode step takes to read the state of all sequences.
+def state_reading_seconds(batch: Sequences, cache_read_bytes: Bytes, state_share: Fraction, fixed_traffic_bytes: Bytes,
+                          fixed_share: Fraction, memory_bandwidth: BytesPerSecond) -> Seconds:
+    """Time that one decode step takes to read the state of all sequences, on the fullest GPU.
 
-    >>> state_reading_seconds(batch_state_read_bytes=8e9, state_share=0.5, memory_bandwidth=2e12)
+    >>> state_reading_seconds(batch=8, cache_read_bytes=1e9, state_share=0.5, fixed_traffic_bytes=0, fixed_share=1,
+    ...                       memory_bandwidth=2e12)
     0.002
     """
-    return batch_state_read_bytes * state_share / memory_bandwidth
+    return real(batch) * (cache_read_bytes * state_share + fixed_traffic_bytes * fixed_share) / memory_bandwidth
 
 
 def decode_computing_seconds(decode_flops: Flop, n_gpus: Count, peak_flops: FlopPerSecond) -> Seconds:

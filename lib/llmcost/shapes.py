@@ -70,7 +70,7 @@ def parameters(shapes: Mapping) -> dict[str, int]:
         "expert latents": mixtures * (2 * d * expert_in + expert_in) if s["d_expert_in"] else 0,
         "norms": (1 + s["norm_bias"]) * d * (s["norms_per_layer"] * s["n_layers"] + 1),
         "residual mixing": _residual_params(s),
-        "LM head": 0 if s["tied_embeddings"] else transformer.embedding_params(s["vocab_size"], d)
+        "LM head": (0 if s["tied_embeddings"] else transformer.embedding_params(s["vocab_size"], d))
         + s["head_bias"] * s["vocab_size"],
     }
 
@@ -123,7 +123,13 @@ def _state_sums(place: str, shapes: Mapping) -> dict:
             raise ShapeError(f"{place} has layers with different {name}, {sorted(found)}; one formula holds one of them")
     whole = {name: int(value) if value == int(value) else value for name, value in sums.items()}
     return {**whole, **{name: found.pop() if found else layers.LONGEST for name, found in limits.items()},
-            "kv_shards": min(layers.kind_of(group).shards(group) for group in shapes["layers"])}
+            "kv_shards": _shards(shapes["layers"], grows=True), "fixed_shards": _shards(shapes["layers"], grows=False)}
+
+
+def _shards(groups: list[Mapping], grows: bool) -> int:
+    """Ways the state of the layers that grow, or of the others, splits over GPUs: those of the least divisible kind."""
+    kinds = [(layers.kind_of(group), group) for group in groups]
+    return min((kind.shards(group) for kind, group in kinds if kind.grows == grows), default=1)
 
 
 # --- checks --------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "config_layers": {"config_fields"},
     "config_experts": {"config_fields", "config_layers"},
     "architectures": {"config_experts", "config_fields", "config_layers"},
-    "configs": {"architectures", "config_experts", "config_fields", "config_layers"},
+    "configs": {"architectures", "config_fields", "config_layers"},
     "vision": {"config_fields"},
     "records": {"shapes"},
     "catalog": {"configs", "notation", "precision", "records"},

@@ -35,6 +35,8 @@ def test_a_price_is_found_by_day_and_a_day_without_one_is_told():
     assert API_PRICES["gpt_4o"].input_price == pytest.approx(2.5e-6)
     with pytest.raises(FactError, match="no price of gpt_4o is known for 2020-01-01; there are 2024-05-14 to"):
         API_PRICES["gpt_4o", "2020-01-01"]
+    with pytest.raises(FactError, match="no price of deepseek_chat is known after 2026-04-23; ask for a day"):
+        API_PRICES["deepseek_chat"]
     with pytest.raises(UnknownName, match="nearest: .*gpt_4o"):
         API_PRICES["gpt4o"]
 

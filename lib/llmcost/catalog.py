@@ -136,8 +136,11 @@ def model_from(file: str, key: str, table: Mapping) -> Model:
 
 
 def model_from_config(config, key: str = "yours", name: str = "", source: Source | None = None,
-                      sources: Mapping | None = None, **said) -> Model:
+                      sources: Mapping | None = None, weight_format: str = "", expert_format: str = "", **said) -> Model:
     """A model record from a Hugging Face `config.json`, given as a mapping or as the path of a file.
+
+    `weight_format` and `expert_format`, names as in `llmcost.precision`, stand in for a `quantization_config`
+    that the book cannot read.
 
     Raises `llmcost.configs.ConfigError` for a file that cannot be read, an architecture that the book does
     not know, or a field that is missing, impossible or in contradiction with another.
@@ -148,13 +151,24 @@ def model_from_config(config, key: str = "yours", name: str = "", source: Source
     """
     fields = config if isinstance(config, Mapping) else _read_config(config)
     shapes = shapes_from_config(fields)
-    stored, expert_format = weight_formats(fields)
-    facts = {"checkpoint_dtype": stored, "expert_dtype": expert_format}
+    facts = _formats(fields, weight_format, expert_format)
     if longest := max_context(fields):
         facts["max_context"] = longest
     known = dict.fromkeys([*shapes, *facts], source) if source else {}
     return Model.from_shapes("config.json", key, name or fields.get("_name_or_path") or key, shapes,
                              {**known, **(sources or {})}, **{**facts, **said})
+
+
+def _formats(fields: Mapping, weight_format: str, expert_format: str) -> dict:
+    for given in filter(None, (weight_format, expert_format)):
+        BYTES[given]
+    if weight_format:
+        return {"checkpoint_dtype": weight_format, "expert_dtype": expert_format or weight_format}
+    try:
+        stored, experts = weight_formats(fields)
+    except ConfigError as error:
+        raise ConfigError(f"{error}; or pass weight_format=, one of {', '.join(BYTES)}") from None
+    return {"checkpoint_dtype": stored, "expert_dtype": experts}
 
 
 def _read_config(path) -> dict:

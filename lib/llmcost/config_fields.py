@@ -11,13 +11,17 @@ class ConfigError(ValueError):
 
 
 class Fields:
-    """The fields of one config, read with checks. `null` counts as absent, as it does for the models' own code."""
+    """The fields of one config, read with checks; `read` holds the names that were asked for.
 
-    def __init__(self, fields: Mapping, place: str = "config.json"):
-        self._fields, self.place = fields, place
+    A field that is null has no value. One that is absent has the value of `usual`, where the architecture has one.
+    """
+
+    def __init__(self, fields: Mapping, place: str = "config.json", usual: Mapping = {}):
+        self._fields, self.place, self.read = {**usual, **fields}, place, set()
 
     def has(self, name: str) -> bool:
         """Whether the field is there and not null."""
+        self.read.add(name)
         return self._fields.get(name) is not None
 
     def get(self, name: str, usual=None):
@@ -34,7 +38,8 @@ class Fields:
                                       f"from {least} to {LARGEST:,}")
                 return value
         if usual is MISSING:
-            raise ConfigError(f"{self.place} has no {' or '.join(names)}; a {self.get('model_type')} model needs it")
+            kind = f"; a {self.get('model_type')} model needs it" if self.has("model_type") else ", which is needed there"
+            raise ConfigError(f"{self.place} has no {' or '.join(names)}{kind}")
         return usual
 
     def flag(self, name: str, usual: bool) -> bool:
@@ -48,8 +53,7 @@ class Fields:
         """A field that is one of `known`."""
         value = self.get(name, None if usual is MISSING else usual)
         if not isinstance(value, str) or value not in known:
-            raise ConfigError(f"{self.place} has {name} = {value!r}, which the book does not know; it knows "
-                              f"{', '.join(known)}. If one of them says the same, write that one")
+            raise ConfigError(f"{self.place} has {name} = {value!r}, which the book does not know; it knows {', '.join(known)}")
         return value
 
     def series(self, name: str, length: int) -> list:
@@ -64,5 +68,5 @@ class Fields:
         """The fields below a field that is an object."""
         value = self.get(name)
         if not isinstance(value, Mapping):
-            raise ConfigError(f"{self.place} has {name} = {value!r}; a {self.get('model_type')} model needs an object there")
-        return Fields({"model_type": self.get("model_type"), **value}, f"{self.place}, {name}")
+            raise ConfigError(f"{self.place} has {name} = {value!r}; there must be an object with fields of its own")
+        return Fields(value, f"{self.place}, {name}")

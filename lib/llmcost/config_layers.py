@@ -46,8 +46,15 @@ def _softmax(fields: Fields, each: Mapping, **more) -> dict:
 
 def all_full(fields: Fields, each: Mapping) -> list[dict]:
     """Every layer sees everything."""
-    each = {**each, **({"qkv_bias": True, "output_bias": True} if fields.flag("attention_bias", False) else {})}
     return [_softmax(fields, each)] * n_layers(fields)
+
+
+def with_biases(rule: Callable) -> Callable:
+    """Layers by `rule`, whose four projections have biases where `attention_bias` says so."""
+    def layers(fields: Fields, each: Mapping) -> list[dict]:
+        biased = fields.flag("attention_bias", False)
+        return rule(fields, {**each, "qkv_bias": True, "output_bias": True} if biased else each)
+    return layers
 
 
 def falcon(fields: Fields, each: Mapping) -> list[dict]:
@@ -83,11 +90,21 @@ def windowed(fields: Fields, each: Mapping) -> list[dict]:
 
 
 def windowed_if_used(fields: Fields, each: Mapping) -> list[dict]:
-    """Qwen: a window counts only where `use_sliding_window` is true, from layer `max_window_layers` on."""
-    if not fields.flag("use_sliding_window", False):
-        return all_full(fields, each)
-    n, first = n_layers(fields), fields.whole("max_window_layers", usual=0, least=0)
-    return _typed(fields, each, ["full_attention" if i < first else "sliding_attention" for i in range(n)])
+    """Qwen: a window counts only where `use_sliding_window` is true; then `layer_types` says where, or `max_window_layers`."""
+    n = n_layers(fields)
+    window, first = fields.has("sliding_window"), fields.whole("max_window_layers", usual=28, least=0)
+    types = fields.series("layer_types", n) if fields.has("layer_types") else None
+    if not (fields.flag("use_sliding_window", False) and window):
+        return _typed(fields, each, types) if types else all_full(fields, each)
+    return _typed(fields, each, types or ["full_attention" if i < first else "sliding_attention" for i in range(n)])
+
+
+def full_unless_typed(fields: Fields, each: Mapping) -> list[dict]:
+    """Every layer sees everything, unless `layer_types` says otherwise; a window that is not used does not count."""
+    n = n_layers(fields)
+    for without_effect in ("sliding_window", "max_window_layers"):
+        fields.get(without_effect)
+    return _typed(fields, each, fields.series("layer_types", n)) if fields.has("layer_types") else all_full(fields, each)
 
 
 def patterned(every: int) -> Callable:
@@ -105,7 +122,8 @@ def llama4(fields: Fields, each: Mapping) -> list[dict]:
     n = n_layers(fields)
     if fields.has("layer_types"):
         return _typed(fields, each, fields.series("layer_types", n))
-    rotary = fields.series("no_rope_layers", n) if fields.get("no_rope_layers") else [(i + 1) % 4 != 0 for i in range(n)]
+    every = fields.whole("no_rope_layer_interval", usual=4)
+    rotary = fields.series("no_rope_layers", n) if fields.get("no_rope_layers") else [(i + 1) % every != 0 for i in range(n)]
     return _typed(fields, each, ["chunked_attention" if uses else "full_attention" for uses in rotary])
 
 
@@ -155,6 +173,17 @@ def compressed(fields: Fields, each: Mapping) -> list[dict]:
     return [layer(ratio) for ratio in ratios[:n]]
 
 
+def minimax_m2(fields: Fields, each: Mapping) -> list[dict]:
+    """MiniMax-M2: full layers, with norms over all query heads and over all key heads."""
+    if fields.get("qk_norm_type", "per_layer") != "per_layer" or not fields.flag("use_qk_norm", True):
+        raise ConfigError(f"{fields.place} has use_qk_norm = {fields.get('use_qk_norm')!r} and qk_norm_type = "
+                          f"{fields.get('qk_norm_type')!r}; the book knows true and \"per_layer\"")
+    if set(map(str, fields.get("attn_type_list") or [1])) != {"1"}:
+        raise ConfigError(f"{fields.place} has attn_type_list with other layers than 1, full attention; the book knows those of "
+                          f"minimax_text_01")
+    return all_full(fields, each)
+
+
 def sparse_blocks(fields: Fields, each: Mapping) -> list[dict]:
     """MiniMax-M3: grouped-query layers, most with an indexer that selects blocks of entries."""
     n, sparse = n_layers(fields), fields.within("sparse_attention_config")
@@ -177,6 +206,7 @@ def lightning(fields: Fields, each: Mapping) -> list[dict]:
 def gated_delta(fields: Fields, each: Mapping) -> list[dict]:
     """Qwen3-Next and after: `layer_types`, or a full layer at each `full_attention_interval`-th place."""
     n = n_layers(fields)
+    each = {**each, "output_gate": fields.flag("attn_output_gate", True)}
     every = fields.whole("full_attention_interval", usual=4)
     usual = ["full_attention" if (i + 1) % every == 0 else "linear_attention" for i in range(n)]
     types = fields.series("layer_types", n) if fields.has("layer_types") else usual

@@ -79,24 +79,30 @@ def _day(place: str, row: Mapping[str, str], name: str) -> datetime.date | None:
 @cache
 def price_history() -> dict[str, list[Price]]:
     """Every price of every model, in the order of time. Raises `FactError` for a bad row or intervals that overlap."""
+    rows = [(_price(f"data/prices/api.csv, line {line}", row), line)
+            for line, row in enumerate(catalog.read_csv("prices/api.csv"), start=2)]
     history: dict[str, list[Price]] = {}
-    for line, row in enumerate(catalog.read_csv("prices/api.csv"), start=2):
-        place = f"data/prices/api.csv, line {line}"
-        price = _price(place, row)
+    for price, line in sorted(rows, key=lambda pair: pair[0].start):
         earlier = history.setdefault(price.key, [])
         if earlier and (earlier[-1].end is None or earlier[-1].end >= price.start):
-            raise FactError(f"{place} begins on {price.start}, while the price before it holds to "
+            raise FactError(f"data/prices/api.csv, line {line} begins on {price.start}, while the price before it holds to "
                             f"{earlier[-1].end or 'this day'}; give that one an end")
         earlier.append(price)
-    return history
+    return {row[0].key: history[row[0].key] for row in rows}
 
 
 class _Prices(Mapping):
-    """The price now in force by key, as in `API_PRICES["gpt_4o"]`, or on a day, as in `API_PRICES["gpt_4o", "2024-06-01"]`."""
+    """The price in force by key, as in `API_PRICES["gpt_4o"]`, or on a day, as in `API_PRICES["gpt_4o", "2024-06-01"]`.
+
+    Raises `FactError` for a day without a known price, and without a day for a price that has ended.
+    """
 
     def __getitem__(self, key) -> Price:
         key, day = key if isinstance(key, tuple) else (key, None)
         history = Named("API price", price_history())[key]
+        if day is None and history[-1].end:
+            raise FactError(f"no price of {key} is known after {history[-1].end}; ask for a day, as in "
+                            f"API_PRICES[{key!r}, {str(history[-1].end)!r}]")
         if day is None:
             return history[-1]
         wanted = datetime.date.fromisoformat(str(day))

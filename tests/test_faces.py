@@ -62,11 +62,12 @@ def test_equation_equals_number(formula, rng):
 
 
 def number_or_nan(formula, point) -> float:
-    """The value at `point`; NaN where it divides by zero, as JSON turns JavaScript's Infinity into nothing."""
+    """The value at `point`; NaN where it is infinite, as JSON turns JavaScript's Infinity into nothing."""
     try:
-        return float(faces.at(formula, point))
+        value = float(faces.at(formula, point))
     except ZeroDivisionError:
         return numpy.nan
+    return value if numpy.isfinite(value) else numpy.nan
 
 
 @every_formula

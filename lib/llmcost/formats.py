@@ -118,6 +118,6 @@ def _seconds(value: float) -> str:
 def _money(value: float) -> str:
     if value == 0:
         return "0"
-    if value >= 0.01:
+    if value >= 0.995:
         return f"{Decimal(value).quantize(Decimal('0.01'), rounding=ROUND_HALF_UP):,}"
     return _digits(value)

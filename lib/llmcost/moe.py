@@ -35,11 +35,11 @@ def experts_touched(n_experts: Count, n_active_experts: Count, batch: Sequences)
     return n_experts * (1 - (1 - n_active_experts / n_experts) ** real(batch))
 
 
-def experts_touched_in_prefill(n_experts: Count, n_active_experts: Count, batch: Sequences,
+def experts_touched_in_prefill(n_experts: Count, n_active_experts: Count, prompts: Sequences,
                                prompt_tokens: Tokens) -> Count:
     """Expected number of experts of one layer that at least one token of the prompts chooses, choices uniform.
 
-    >>> round(experts_touched_in_prefill(n_experts=256, n_active_experts=8, batch=1, prompt_tokens=64))
+    >>> round(experts_touched_in_prefill(n_experts=256, n_active_experts=8, prompts=1, prompt_tokens=64))
     222
     """
-    return experts_touched(n_experts, n_active_experts, real(batch) * real(prompt_tokens))
+    return experts_touched(n_experts, n_active_experts, real(prompts) * real(prompt_tokens))

@@ -106,6 +106,7 @@ NOTATION: dict[str, Quantity] = {
     "context": _("S", "token", "context", 1, 1e7),
     "prompt_tokens": _("p", "token", "prompt", 1, 1e6),
     "output_tokens": _("n", "token", "output", 1, 1e5),
+    "prompts": _("B_p", "sequence", "prompts in one prefill pass", 1, 1e4),
     "batch": _("B", "sequence", "sequences in the batch", 1, 1e4),
     "block_tokens": _("t", "token", "tokens per block", 1, 256),
     "shared_tokens": _("s", "token", "shared prefix", 0, 1e6, "linear"),

@@ -4,7 +4,9 @@ A machine can be limited by what it computes or by what it moves. Which of the t
 number, the FLOPs done for each byte moved. Source: Williams 2009.
 """
 
-from .elementwise import maximum, minimum, real
+from math import inf
+
+from .elementwise import maximum, minimum, real, where_above
 from .units import (Bytes, BytesPerElement, BytesPerParam, BytesPerSecond, Count, Flop, FlopPerByte, FlopPerSecond,
                     Fraction, Seconds, Tokens)
 
@@ -125,15 +127,15 @@ def critical_rows(inner: Count, columns: Count, ridge_point: FlopPerByte, weight
                   activation_bytes_per_element: BytesPerElement) -> Tokens:
     """Rows (tokens) at which the product turns from memory-bound to compute-bound.
 
-    It is `matmul_intensity` = `ridge_point`, solved for the rows. A negative or undefined result means
-    never: the matrix is so narrow that activations alone keep the memory busy.
+    It is `matmul_intensity` = `ridge_point`, solved for the rows; infinite where activations alone keep
+    the memory busy, because the matrix is so narrow.
 
     >>> round(critical_rows(inner=8192, columns=28672, ridge_point=295.2, weight_bytes_per_param=2,
     ...                     activation_bytes_per_element=2))
     310
     """
     spare = 2 - ridge_point * activation_bytes_per_element * (1 / columns + 1 / inner)
-    return ridge_point * weight_bytes_per_param / spare
+    return where_above(spare, 0, ridge_point * weight_bytes_per_param / spare, inf)
 
 
 # --- the napkin: weights only -----------------------------------------------------------------------

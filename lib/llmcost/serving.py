@@ -14,18 +14,18 @@ from .units import (Bytes, BytesPerElement, BytesPerParam, BytesPerSecond, Count
 
 # --- prefill ---------------------------------------------------------------------------------
 
-def prefill_flops(batch: Sequences, prompt_tokens: Tokens, n_active_params: Count, n_lookup_params: Count,
+def prefill_flops(prompts: Sequences, prompt_tokens: Tokens, n_active_params: Count, n_lookup_params: Count,
                   n_head_params: Count, prefill_attention_flops: Flop) -> Flop:
-    """FLOPs of one prefill pass over `batch` prompts: 2 for each parameter and token, and attention.
+    """FLOPs of one prefill pass over `prompts` prompts: 2 for each parameter and token, and attention.
 
     The LM head is applied to the last token of each prompt only.
 
-    >>> prefill_flops(batch=1, prompt_tokens=10, n_active_params=130, n_lookup_params=10, n_head_params=20,
+    >>> prefill_flops(prompts=1, prompt_tokens=10, n_active_params=130, n_lookup_params=10, n_head_params=20,
     ...               prefill_attention_flops=7)
     2047
     """
     body = real(prompt_tokens) * (n_active_params - n_lookup_params - n_head_params)
-    return real(batch) * (2 * (body + n_head_params) + prefill_attention_flops)
+    return real(prompts) * (2 * (body + n_head_params) + prefill_attention_flops)
 
 
 def prefill_bytes(n_params: Count, n_lookup_params: Count, n_expert_params: Count, n_experts: Count,
@@ -263,6 +263,15 @@ def request_seconds(time_to_first_token: Seconds, decode_seconds: Seconds) -> Se
     return time_to_first_token + decode_seconds
 
 
+def prefill_share(prefill_seconds: Seconds, decode_seconds: Seconds) -> Fraction:
+    """Share of the prompt in the time of one request that does not queue.
+
+    >>> prefill_share(prefill_seconds=1, decode_seconds=3)
+    0.25
+    """
+    return prefill_seconds / (prefill_seconds + decode_seconds)
+
+
 def needed_tpot(patience_seconds: Seconds, output_tokens: Tokens) -> Seconds:
     """Time per output token (TPOT) at which `output_tokens` take `patience_seconds`.
 
@@ -283,14 +292,14 @@ def tokens_per_second_per_user(decode_step_seconds: Seconds) -> TokensPerSecond:
 
 # --- what a token occupies --------------------------------------------------------------------
 
-def input_token_gpu_seconds(prefill_seconds: Seconds, n_gpus: Count, batch: Sequences,
+def input_token_gpu_seconds(prefill_seconds: Seconds, n_gpus: Count, prompts: Sequences,
                             prompt_tokens: Tokens) -> Seconds:
     """GPU-seconds that one input token occupies: the pass, shared by every token in it.
 
-    >>> input_token_gpu_seconds(prefill_seconds=0.1, n_gpus=4, batch=1, prompt_tokens=1000)
+    >>> input_token_gpu_seconds(prefill_seconds=0.1, n_gpus=4, prompts=1, prompt_tokens=1000)
     0.0004
     """
-    return prefill_seconds * n_gpus / (real(batch) * real(prompt_tokens))
+    return prefill_seconds * n_gpus / (real(prompts) * real(prompt_tokens))
 
 
 def output_token_gpu_seconds(decode_step_seconds: Seconds, n_gpus: Count, batch: Sequences) -> Seconds:

@@ -49,7 +49,7 @@
     return word ? `${number} ${word}${x === 1 ? "" : "s"}` : number;
   }
 
-  const money = (x) => (x >= 0.01 ? grouped(x.toFixed(2)) : digits(x));
+  const money = (x) => (x >= 0.995 ? grouped(x.toFixed(2)) : digits(x));
 
   function magnitude(x, unit, binary) {
     if (unit in COUNTS) return count(x, COUNTS[unit]);
@@ -467,7 +467,7 @@
     const every = Math.max(1, Math.ceil((last - first + 1) / room));
     const ticks = [];
     for (let power = last; power >= first; power -= every) ticks.unshift(base ** power);
-    if (ticks.length > 2 || base === 2) return ticks;
+    if (last - first >= 2 || base === 2) return ticks;
     const fine = [];
     for (let power = first - 1; power <= last; power++) for (const lead of [1, 2, 5]) fine.push(Number(`${lead}e${power}`));
     return fine.filter((value) => value >= low * (1 - 1e-9) && value <= high * (1 + 1e-9));

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "precision": {"units"},
     "capacity": {"units", "elementwise"},
     "roofline": {"units", "elementwise"},
-    "serving": {"units", "elementwise"},
+    "serving": {"units", "elementwise", "roofline"},
     "economics": {"units", "elementwise"},
     "layers": {"attention", "attention_work", "transformer"},
     "shapes": {"layers", "moe", "transformer"},

@@ -120,7 +120,7 @@ def matmul_seconds(matmul_flops: Flop, matmul_bytes: Bytes, peak_flops: FlopPerS
     >>> matmul_seconds(matmul_flops=200, matmul_bytes=50, peak_flops=100, memory_bandwidth=10)
     5.0
     """
-    return maximum(matmul_flops / peak_flops, matmul_bytes / memory_bandwidth)
+    return roofline_seconds(matmul_flops, matmul_bytes, peak_flops, memory_bandwidth)
 
 
 def critical_rows(inner: Count, columns: Count, ridge_point: FlopPerByte, weight_bytes_per_param: BytesPerParam,

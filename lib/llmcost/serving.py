@@ -8,6 +8,7 @@ no scheduling is in them. Weights and work split evenly over the GPUs of one ten
 """
 
 from .elementwise import ceil, maximum, real
+from .roofline import compute_seconds, memory_bandwidth_utilization, model_flops_utilization, moving_seconds
 from .units import (Bytes, BytesPerElement, BytesPerParam, BytesPerSecond, Count, Flop, FlopPerByte, FlopPerSecond,
                     Fraction, Seconds, Sequences, Tokens, TokensPerSecond)
 
@@ -59,7 +60,7 @@ def prefill_seconds(prefill_flops: Flop, prefill_bytes: Bytes, n_gpus: Count, pe
     >>> prefill_seconds(prefill_flops=2e14, prefill_bytes=16e9, n_gpus=1, peak_flops=1e15, memory_bandwidth=2e12)
     0.2
     """
-    return maximum(prefill_flops / (real(n_gpus) * peak_flops), prefill_bytes / (real(n_gpus) * memory_bandwidth))
+    return maximum(compute_seconds(prefill_flops, n_gpus, peak_flops), moving_seconds(prefill_bytes, n_gpus, memory_bandwidth))
 
 
 def prefill_mfu(prefill_flops: Flop, prefill_seconds: Seconds, n_gpus: Count, peak_flops: FlopPerSecond) -> Fraction:
@@ -68,7 +69,7 @@ def prefill_mfu(prefill_flops: Flop, prefill_seconds: Seconds, n_gpus: Count, pe
     >>> prefill_mfu(prefill_flops=1e15, prefill_seconds=2, n_gpus=1, peak_flops=1e15)
     0.5
     """
-    return prefill_flops / (prefill_seconds * real(n_gpus) * peak_flops)
+    return model_flops_utilization(prefill_flops, prefill_seconds, n_gpus, peak_flops)
 
 
 def prefill_mbu(prefill_bytes: Bytes, prefill_seconds: Seconds, n_gpus: Count,
@@ -78,7 +79,7 @@ def prefill_mbu(prefill_bytes: Bytes, prefill_seconds: Seconds, n_gpus: Count,
     >>> prefill_mbu(prefill_bytes=1e12, prefill_seconds=2, n_gpus=1, memory_bandwidth=2e12)
     0.25
     """
-    return prefill_bytes / (prefill_seconds * real(n_gpus) * memory_bandwidth)
+    return memory_bandwidth_utilization(prefill_bytes, prefill_seconds, n_gpus, memory_bandwidth)
 
 
 # --- one decode step -------------------------------------------------------------------------
@@ -149,7 +150,7 @@ def weight_reading_seconds(weight_bytes_read: Bytes, n_gpus: Count, memory_bandw
     >>> weight_reading_seconds(weight_bytes_read=16e9, n_gpus=2, memory_bandwidth=2e12)
     0.004
     """
-    return weight_bytes_read / (real(n_gpus) * memory_bandwidth)
+    return moving_seconds(weight_bytes_read, n_gpus, memory_bandwidth)
 
 
 def state_reading_seconds(batch: Sequences, cache_read_bytes: Bytes, state_share: Fraction, fixed_traffic_bytes: Bytes,
@@ -169,7 +170,7 @@ def decode_computing_seconds(decode_flops: Flop, n_gpus: Count, peak_flops: Flop
     >>> decode_computing_seconds(decode_flops=1e12, n_gpus=1, peak_flops=1e15)
     0.001
     """
-    return decode_flops / (real(n_gpus) * peak_flops)
+    return compute_seconds(decode_flops, n_gpus, peak_flops)
 
 
 def decode_step_seconds(weight_reading_seconds: Seconds, state_reading_seconds: Seconds,
@@ -190,7 +191,7 @@ def decode_mfu(decode_flops: Flop, decode_step_seconds: Seconds, n_gpus: Count, 
     >>> decode_mfu(decode_flops=1e12, decode_step_seconds=0.02, n_gpus=1, peak_flops=1e15)
     0.05
     """
-    return decode_flops / (decode_step_seconds * real(n_gpus) * peak_flops)
+    return model_flops_utilization(decode_flops, decode_step_seconds, n_gpus, peak_flops)
 
 
 def decode_mbu(weight_reading_seconds: Seconds, state_reading_seconds: Seconds,

@@ -41,8 +41,7 @@ def mla_params(d_model: Count, n_heads: Count, q_rank: Count, kv_rank: Count, d_
     187107328
     """
     query = d_model * q_rank + q_rank * n_heads * (d_nope + d_rope) + q_rank
-    key_value = d_model * (kv_rank + d_rope) + kv_rank * n_heads * (d_nope + d_value) + kv_rank
-    return query + key_value + n_heads * d_value * d_model
+    return query + _mla_without_query(d_model, n_heads, kv_rank, d_nope, d_rope, d_value)
 
 
 def mla_params_without_query_rank(d_model: Count, n_heads: Count, kv_rank: Count, d_nope: Count, d_rope: Count,
@@ -53,8 +52,12 @@ def mla_params_without_query_rank(d_model: Count, n_heads: Count, kv_rank: Count
     13763072
     """
     query = d_model * n_heads * (d_nope + d_rope)
+    return query + _mla_without_query(d_model, n_heads, kv_rank, d_nope, d_rope, d_value)
+
+
+def _mla_without_query(d_model, n_heads, kv_rank, d_nope, d_rope, d_value):
     key_value = d_model * (kv_rank + d_rope) + kv_rank * n_heads * (d_nope + d_value) + kv_rank
-    return query + key_value + n_heads * d_value * d_model
+    return key_value + n_heads * d_value * d_model
 
 
 def indexer_params(d_model: Count, q_rank: Count, n_index_heads: Count, d_index: Count) -> Count:

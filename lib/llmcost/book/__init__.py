@@ -6,7 +6,7 @@ The only part of the library that knows Jupyter.
 from .equations import equation
 from .explore import explore, steps
 from .figures import style
-from .parts import (bars, choose, choose_format, choose_gpu, choose_model, curve, heads, mark, output, part, plot, points,
+from .parts import (bars, choose, choose_format, choose_gpu, choose_model, choose_price, curve, heads, mark, output, part, plot, points,
                     slide, switch_axes, switch_units, usage_paste)
 from .prose import quoted, say
 from .questions import check, grade, predict

@@ -9,6 +9,7 @@ from .. import faces, usage
 from ..catalog import BYTES, GPUS, MODELS
 from ..formats import PRICED
 from ..notation import NOTATION
+from ..prices import API_PRICES, NO_TIER
 from ..records import Record
 
 
@@ -66,6 +67,24 @@ def choose_gpu(keys: Sequence[str], value: str, computing_in: str = "bf16") -> d
     options = [{"key": key, "label": GPUS[key].name, "python": f'GPUS["{key}"].computing_in("{computing_in}")',
                 "facts": numbers(GPUS[key].computing_in(computing_in).facts)} for key in keys]
     return _choice("gpu", "GPU", options, value)
+
+
+def choose_price(lists: Sequence[tuple[str, str]], value: str, own: Mapping[str, float] | None = None) -> dict:
+    """A choice among dated price lists of `llmcost.prices`: each a key and a day, or "" for the price in force.
+
+    `own`, prices by parameter name, is one more option, "own", in which sliders may hold (`slide(…, when=("price", "own"))`);
+    its prices hold for prompts of any length. `value` is the key of the list at first.
+    """
+    options = []
+    for key, day in lists:
+        place = f'"{key}", "{day}"' if day else f'"{key}"'
+        price = API_PRICES[key, day] if day else API_PRICES[key]
+        options.append({"key": f"{key}_{day}" if day else key, "label": price.name, "python": f"API_PRICES[{place}]",
+                        "facts": numbers(price.facts)})
+    if own:
+        tiers = {f"tier_{name}": price for name, price in own.items() if name.endswith("_price")}
+        options.append({"key": "own", "label": "your own", "facts": {"tier_tokens": NO_TIER, "batch_multiplier": 1, **tiers, **own}})
+    return _choice("price", "Price list", options, value)
 
 
 def choose_format(name: str, formats: Sequence[str], value: str) -> dict:

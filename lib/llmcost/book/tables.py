@@ -28,9 +28,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence], caption: str = "", nu
 
 def inline(markup: str) -> Markup:
     """HTML for one cell of a table."""
-    cell = Markup(markup)
-    cell._repr_html_ = lambda: markup
-    return cell
+    return Markup(markup)
 
 
 class MarkdownTable:

@@ -109,7 +109,8 @@
     if (!match) return NaN;
     const [, sign, whole, fraction = "", exponent = "", suffix] = match;
     const number = Number(whole.replace(/,/g, "") + fraction + exponent);
-    const value = number * suffixFactor(suffix.toLowerCase(), unit);
+    const isBarePercent = unit === "fraction" && suffix === "" && number > 1; // "35" can only mean 35 %
+    const value = number * (isBarePercent ? 0.01 : suffixFactor(suffix.toLowerCase(), unit));
     if (!Number.isFinite(value)) return NaN;
     return sign === "-" || sign === "−" ? -value : value;
   }
@@ -979,7 +980,12 @@
     const id = `${spec.id}-paste`;
     const said = make("p", { class: "paste-said", id: `${id}-said`, role: "status" });
     const box = make("textarea", { id, rows: 7, spellcheck: "false", autocomplete: "off", "aria-describedby": said.id });
-    const say = (text, isWrong = false) => { said.textContent = text; box.setAttribute("aria-invalid", isWrong); };
+    const say = (text, isWrong = false) => {
+      said.textContent = text;
+      box.setAttribute("aria-invalid", isWrong);
+      const figure = box.closest("figure");
+      if (figure) figure.toggleAttribute("data-refused", isWrong); // what stands below is not of this record
+    };
     function read() {
       try {
         const usage = readUsage(spec.paste, box.value);

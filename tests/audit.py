@@ -18,7 +18,7 @@ from playwright.sync_api import sync_playwright
 
 LIGHTHOUSE = "lighthouse@12.8.2"
 CATEGORIES = {"performance": "perf.", "accessibility": "access.", "best-practices": "practice", "seo": "search"}
-PAGES = ("chapters/intro.html", "chapters/kv_cache.html")
+PAGES = tuple(f"chapters/{name}.html" for name in ("intro", "token_billing", "prefill_and_decode", "kv_cache"))
 COMPRESSIBLE = {".html", ".css", ".js", ".svg", ".json", ".txt"}
 PRESSES = 60
 

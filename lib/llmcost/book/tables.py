@@ -69,7 +69,8 @@ def models_table() -> Markup:
     """Every model of the catalog with its shapes, its parameter count and its source."""
     rows = []
     for model in MODELS.values():
-        kinds = ", ".join(f"{group['n']} × {layers.words(group)}" for group in model.layers)
+        kinds = inline("".join(f'<span class="shapes">{group["n"]} layers: {escape(layers.words(group))}</span>'
+                               for group in model.layers))
         source = model.source_of("layers")
         printed = model.published_params + "".join(f", with {what}" for what in model.facts.get("published_counts_too", []))
         if "published_active_params" in model.facts:

@@ -10,12 +10,13 @@ import quickjs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmcost import attention, attention_work, capacity, faces
-from llmcost.book import (bars, check, choose, choose_format, choose_model, curve, explore, grade, heads, mark, output, part, plot,
+from llmcost import attention, attention_work, capacity, faces, serving
+from llmcost.book import (bars, check, choose, choose_format, choose_model, choose_price, curve, explore, grade, heads, mark, output, part, plot,
                           predict, say, slide, steps, table, usage_paste)
 from llmcost.book.parts import ExploreError
 from llmcost.book.frontend import static
 from llmcost.book.prose import Shown
+from llmcost.catalog import MODELS
 
 KV = dict(n_layers=80, n_kv_heads=8, d_head=128, kv_bytes_per_element=2)
 
@@ -126,6 +127,54 @@ def test_drawings_name_what_they_evaluate():
     assert control(drawing=bars({"one": [curve(attention.kv_cache_bytes, "cache")]})).spec["plot"]["unit"] == "byte"
     assert explore("h", "t", "c", [output(attention.kv_elements, "n")], sliders=[slide("n_kv_heads", 1, 8, 8, values=[1, 8])], drawing=heads(),
                    n_heads=8, d_head=4).spec["plot"]["kind"] == "heads"
+
+
+REPLY = {name: MODELS["llama_3_1_8b"].facts[name] for name in (
+    "full_elements_per_token", "sparse_elements_per_token", "window", "sliding_elements_per_token", "chunk", "chunked_elements_per_token",
+    "fixed_state_elements", "buffer_bytes", "index_bytes_per_token")}
+
+
+def bound_control():
+    """A state at the mean context of a reply: one parameter is the value of a formula of others."""
+    return explore("b", "t", "c", [output(attention.state_bytes, "state", context=serving.mean_context)], state_bytes_per_element=4,
+                   sliders=[slide("prompt_tokens", 1024, 8192, 4096), slide("output_tokens", 64, 1024, 512)], kv_bytes_per_element=2,
+                   **REPLY)
+
+
+def test_a_parameter_on_top_may_be_a_formula_or_the_name_of_another():
+    control_ = bound_control()
+    assert control_.values == [131_072 * (4096 + 512 / 2)]
+    assert "context=4352" in control_._repr_html_(), "the line of Python has its value"
+    named = explore("n", "t", "c", [output(attention.kv_cache_bytes, "cache", context="batch")], sliders=[slide("batch", 1, 64, 8)], **KV)
+    assert named.values == [8 * 8 * 327_680]
+
+
+def test_the_page_binds_as_python_does(front_end):
+    spec = spec_in(bound_control()._repr_html_())
+    picks = {"prompt_tokens": 8192, "output_tokens": 64}
+    front_end.eval(faces.javascript_module())
+    front_end.eval(f"globalThis.spec = {json.dumps(spec)}; globalThis.picks = {json.dumps(picks)};")
+    shown = json.loads(front_end.eval("JSON.stringify(llmcost.evaluate(spec, picks))"))
+    assert shown["outputs"][0]["value"] == 131_072 * (8192 + 32) and "context=8224" in shown["python"]
+
+
+def test_a_parameter_on_top_that_nothing_takes_is_refused():
+    with pytest.raises(ExploreError, match="kv_cache_bytes does not take window"):
+        control(outputs=[output(attention.kv_cache_bytes, "cache", window=4)])
+
+
+def test_a_line_may_be_that_of_one_model_whatever_is_chosen():
+    line = curve(attention.state_bytes, "Mistral", of=MODELS["mistral_7b"])
+    assert line["with"]["window"] == 4096 and "n_layers" not in line["with"]
+
+
+def test_dated_price_lists_are_a_choice_and_one_s_own_is_one_more():
+    own = {"input_price": 1e-6, "cached_price": 1e-7, "write_price": 1e-6, "output_price": 2e-6}
+    choice = choose_price([("gpt_4o", ""), ("gpt_4o", "2024-06-01")], "gpt_4o", own)
+    newest, older, mine = choice["options"]
+    assert (newest["python"], older["python"]) == ('API_PRICES["gpt_4o"]', 'API_PRICES["gpt_4o", "2024-06-01"]')
+    assert newest["facts"]["input_price"] < older["facts"]["input_price"]
+    assert mine["facts"]["tier_output_price"] == 2e-6 and set(mine["facts"]) >= {name for name in newest["facts"] if "price" in name}
 
 
 HEADS = choose("heads", "Heads", {"MHA": {"n_kv_heads": 64}, "GQA": {"n_kv_heads": 8}, "own": {}}, "GQA")

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from llmcost import attention, capacity, catalog, shapes
+from llmcost import attention, capacity, catalog, serving, shapes
 from llmcost.catalog import ASSUMPTIONS, BYTES, GPUS, MODELS, FactError, UnknownName
 from llmcost.faces import at
 from llmcost.notation import NOTATION
@@ -175,11 +175,33 @@ def test_tokens_as_engines_print_them(row):
     assert ours == pytest.approx(int(row["kv_tokens"]), rel=1e-3)
 
 
-def test_every_measured_row_says_where_it_is_from():
-    for row in catalog.read_csv("measurements/engine_startup.csv"):
-        assert row["source"] and row["source_ref"] and row["url"].startswith("https://") and row["quality"] in "AB"
-        assert row["split"] in ("judged", "calibration")
-        datetime.date.fromisoformat(row["date"])
+@pytest.mark.parametrize("path", sorted(catalog.DATA.glob("*/*.csv")), ids=lambda path: path.stem)
+def test_every_row_says_where_it_is_from(path):
+    """A source of the bibliography or an address, the place in it, and a day or month; names are those of the catalog."""
+    keys = set(re.findall(r"^@\w+\{([^,\s]+)", (catalog.DATA / "references.bib").read_text(), re.MULTILINE))
+    for row in catalog.read_csv(str(path.relative_to(catalog.DATA))):
+        assert row["source"] in keys or row.get("url", "").startswith("https://"), row
+        assert row.get("where") or row.get("source_ref"), row
+        assert re.search(r"20\d\d(-\d\d){0,2}", row.get("date") or row["seen"]), row
+        assert row.get("gpu") is None or row["gpu"] in GPUS or path.stem == "engine_startup", row
+        assert row.get("quality", "A") in ("A", "B", "primary", "secondary") and row.get("split", "shown") in (
+            "judged", "calibration", "shown"), row
+
+
+@pytest.mark.parametrize("row", catalog.read_csv("measurements/phases.csv"), ids=lambda row: row["row_id"])
+def test_no_measurement_beats_the_roofline(row):
+    """The least time of a pass, weights and cache in the formats of the row, is below every measured one."""
+    model, peak = MODELS[row["model"]], {"bf16": "bf16", "fp16": "bf16", "fp8": "fp8", "fp4": "fp4"}[row["weight_format"]]
+    gpu, width = GPUS[row["gpu"]].computing_in(peak), {"bf16": 2, "fp16": 2, "fp8": 1, "fp4": BYTES["nvfp4"]}[row["weight_format"]]
+    users, prompt, reply = (float(row[name] or 1) for name in ("batch", "input_tokens", "output_tokens"))
+    lengths = 0.9 if row["kind"] == "concurrency" else 1  # drawn from 0.8 to 1 of what is printed
+    state = {"n_gpus": int(row["n_gpus"]), "weight_bytes_per_param": width, "state_bytes_per_element": 4, "queue_seconds": 0,
+             "kv_bytes_per_element": 2 if row["kv_format"] in ("bf16", "fp16") else 1, "batch": users, "prompts": users,
+             "prompt_tokens": lengths * prompt, "output_tokens": lengths * reply, "context": lengths * (prompt + reply / 2)}
+    formula, measured = {"first_token": (serving.prefill_seconds, row["ttft_s"]),
+                         "concurrency": (serving.decode_step_seconds, row["tpot_s"]),
+                         "static": (serving.request_seconds, row["e2e_s"] or users * reply / float(row["out_tok_s"] or "nan"))}[row["kind"]]
+    assert 0.05 * float(measured) < at(formula, model, gpu, state) < float(measured)
 
 
 @pytest.mark.parametrize("changes, message", [

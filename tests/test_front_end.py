@@ -154,7 +154,7 @@ NUMBERS = [
     ("328kb", "byte", 328_000), ("2.75 TB", "byte", 2.75e12), ("640 GiB", "byte", 640 * 2**30), ("640 Gi", "byte", 640 * 2**30),
     ("328 kB/token", "byte/token", 328_000), ("328 kB per token", "byte/token", 328_000), ("64", "head", 64), ("64 heads", "head", 64),
     ("42 ms", "second", 0.042), ("42m", "second", 0.042), ("3 µs", "second", 3e-6), ("290 TFLOP/s", "flop/second", 2.9e14),
-    ("$1.50", "usd", 1.5), ("35 %", "fraction", 0.35), ("0.35", "fraction", 0.35), ("35", "fraction", 0.35), ("1", "fraction", 1), ("70B", "1", 70e9), (".5", "1", 0.5),
+    ("$1.50", "usd", 1.5), ("35 %", "fraction", 0.35), ("0.35", "fraction", 0.35), ("35", "fraction", 0.35), ("1.05", "fraction", 1.05), ("70B", "1", 70e9), (".5", "1", 0.5),
     ("$3", "usd/token", 3e-6), ("0.30 per million tokens", "usd/token", 3e-7), ("$15/Mtok", "usd/token", 15e-6),
     ("$2.50/h", "usd/second", 2.5 / 3600), ("2.5 USD per hour", "usd/second", 2.5 / 3600), ("−3", "1", -3), (" ~1_000_000 tokens ", "token", 1e6),
 ]

@@ -109,7 +109,7 @@
     if (!match) return NaN;
     const [, sign, whole, fraction = "", exponent = "", suffix] = match;
     const number = Number(whole.replace(/,/g, "") + fraction + exponent);
-    const isBarePercent = unit === "fraction" && suffix === "" && number > 1; // "35" can only mean 35 %
+    const isBarePercent = unit === "fraction" && suffix === "" && number >= 2; // "35" can only mean 35 %
     const value = number * (isBarePercent ? 0.01 : suffixFactor(suffix.toLowerCase(), unit));
     if (!Number.isFinite(value)) return NaN;
     return sign === "-" || sign === "−" ? -value : value;

@@ -11,9 +11,7 @@ from .units import (Bytes, BytesPerToken, Count, Fraction, Seconds, Tokens, Toke
 # --- a bill --------------------------------------------------------------------------------------
 
 def fresh_tokens(input_tokens: Tokens, cached_tokens: Tokens, written_tokens: Tokens) -> Tokens:
-    """Input tokens at the full price: those neither read from a cache nor charged as written to one.
-
-    None are where the parts are as large as the whole, or are said to be larger.
+    """Input tokens at the full price: those neither read from a cache nor charged as written to one; never less than none.
 
     >>> fresh_tokens(input_tokens=1000, cached_tokens=700, written_tokens=100)
     200
@@ -21,12 +19,28 @@ def fresh_tokens(input_tokens: Tokens, cached_tokens: Tokens, written_tokens: To
     return positive_part(real(input_tokens) - cached_tokens - written_tokens)
 
 
+def read_tokens(input_tokens: Tokens, cached_share: Fraction) -> Tokens:
+    """Input tokens that are read from a cache.
+
+    >>> read_tokens(input_tokens=1000, cached_share=0.75)
+    750.0
+    """
+    return input_tokens * cached_share
+
+
+def stored_tokens(input_tokens: Tokens, cached_share: Fraction, written_share: Fraction) -> Tokens:
+    """Input tokens that are charged as written to a cache: a share of those that are not read from one.
+
+    >>> stored_tokens(input_tokens=1000, cached_share=0.75, written_share=0.5)
+    125.0
+    """
+    return input_tokens * (1 - cached_share) * written_share
+
+
 def input_usd(input_tokens: Tokens, cached_tokens: Tokens, written_tokens: Tokens, input_price: UsdPerToken,
               cached_price: UsdPerToken, write_price: UsdPerToken, tier_tokens: Tokens, tier_input_price: UsdPerToken,
               tier_cached_price: UsdPerToken, tier_write_price: UsdPerToken) -> Usd:
-    """What the prompt of one request costs; past `tier_tokens` the whole request is at the tier's prices.
-
-    `input_tokens` is the whole prompt, its cached and written parts included.
+    """What the prompt of one request costs; past `tier_tokens` in `input_tokens`, all parts included, it is at the tier's prices.
 
     >>> round(input_usd(1000, 600, 0, input_price=3e-6, cached_price=3e-7, write_price=3e-6, tier_tokens=200_000,
     ...                 tier_input_price=6e-6, tier_cached_price=6e-7, tier_write_price=6e-6), 9)
@@ -140,31 +154,22 @@ def billed_output_tokens(answer_tokens: Tokens, thinking_tokens: Tokens) -> Toke
     return answer_tokens + thinking_tokens
 
 
-def answer_usd(calls: Count, answer_tokens: Tokens, output_price: UsdPerToken) -> Usd:
-    """What the visible answers of `calls` calls cost.
+def reasoned_usd(calls: Count, prompt_usd: Usd, billed_output_tokens: Tokens, output_price: UsdPerToken) -> Usd:
+    """What calls cost that reason before they answer: the hidden reasoning is billed as output.
 
-    >>> round(answer_usd(calls=1000, answer_tokens=200, output_price=15e-6), 9)
-    3.0
+    >>> reasoned_usd(calls=2, prompt_usd=0.25, billed_output_tokens=1000, output_price=2**-10)
+    2.203125
     """
-    return calls * real(answer_tokens) * output_price
+    return prompt_usd + calls * billed_output_tokens * output_price
 
 
-def thinking_usd(calls: Count, thinking_tokens: Tokens, output_price: UsdPerToken) -> Usd:
-    """What the hidden reasoning of `calls` calls costs: it is billed as output.
+def thinking_context(prompt_tokens: Tokens, billed_output_tokens: Tokens) -> Tokens:
+    """Tokens in the context of the decode steps of a reply with reasoning before it, on average.
 
-    >>> round(thinking_usd(calls=1000, thinking_tokens=2000, output_price=15e-6), 9)
-    30.0
+    >>> thinking_context(prompt_tokens=1000, billed_output_tokens=2200)
+    2100.0
     """
-    return calls * real(thinking_tokens) * output_price
-
-
-def reasoned_usd(prompt_usd: Usd, thinking_usd: Usd, answer_usd: Usd) -> Usd:
-    """What calls cost that reason before they answer.
-
-    >>> reasoned_usd(prompt_usd=0.25, thinking_usd=1.5, answer_usd=0.25)
-    2.0
-    """
-    return prompt_usd + thinking_usd + answer_usd
+    return prompt_tokens + real(billed_output_tokens) / 2
 
 
 def answer_seconds(billed_output_tokens: Tokens, decode_step_seconds: Seconds) -> Seconds:
@@ -270,8 +275,7 @@ def break_even_hit_share(input_price: UsdPerToken, cached_price: UsdPerToken, wr
 def break_even_reads(input_price: UsdPerToken, cached_price: UsdPerToken, write_price: UsdPerToken) -> Count:
     """Reads of a cached prefix after which writing it has paid.
 
-    Writing costs `write_price` - `input_price` more than not caching; each read saves
-    `input_price` - `cached_price`. Where writing costs nothing extra it is 0.
+    Writing costs the difference of `write_price` and `input_price`; each read saves that of `input_price` and `cached_price`.
 
     >>> round(break_even_reads(input_price=3, cached_price=0.3, write_price=3.75), 3)
     0.278

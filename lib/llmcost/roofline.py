@@ -135,7 +135,8 @@ def critical_rows(inner: Count, columns: Count, ridge_point: FlopPerByte, weight
     310
     """
     spare = 2 - ridge_point * activation_bytes_per_element * (1 / columns + 1 / inner)
-    return where_above(spare, 0, ridge_point * weight_bytes_per_param / spare, inf)
+    rows = ridge_point * weight_bytes_per_param / where_above(spare, 0, spare, 1)
+    return where_above(spare, 0, rows, inf)
 
 
 # --- the napkin: weights only -----------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 
 LIB = Path(__file__).parents[1] / "lib" / "llmcost"
 FORMULAS = {"units", "elementwise", "attention", "attention_work", "moe", "transformer", "capacity", "roofline", "serving",
-            "economics", "precision", "notation", "formats"}
+            "economics", "bills", "precision", "notation", "formats"}
 MAY_IMPORT = {
     "__init__": set(), "units": set(), "elementwise": set(), "notation": set(), "formats": set(), "config_fields": set(),
     "usage": set(),
@@ -21,7 +21,8 @@ MAY_IMPORT = {
     "capacity": {"units", "elementwise"},
     "roofline": {"units", "elementwise"},
     "serving": {"units", "elementwise", "roofline"},
-    "economics": {"units", "elementwise"},
+    "bills": {"units", "elementwise", "serving"},
+    "economics": {"units"},
     "layers": {"attention", "attention_work", "transformer"},
     "shapes": {"layers", "moe", "transformer"},
     "config_layers": {"config_fields"},
@@ -33,7 +34,7 @@ MAY_IMPORT = {
     "catalog": {"configs", "notation", "precision", "records"},
     "prices": {"catalog", "records"},
     "faces": {"attention", "attention_work", "moe", "transformer", "precision", "capacity", "roofline", "serving",
-              "economics", "notation"},
+              "bills", "economics", "notation"},
     "claims": {"catalog", "faces"},
     "book": {"catalog", "claims", "faces", "formats", "layers", "notation", "precision", "prices", "records", "usage"},
 }

@@ -144,11 +144,17 @@ def test_gemma_3_as_released_leaves_out_what_is_usual():
 @pytest.mark.parametrize("changes", [
     {"sliding_window": 16}, {"layer_types": ["full_attention", "sliding_attention"]}, {"num_kv_shared_layers": 1},
     {"model_type": "mistral", "sliding_window": 16, "attention_bias": True}, {"num_attention_heads_per_layer": [8, 4]},
-    {"model_type": "qwen2_moe", **WINDOWS}, {"attention_output_gate": True}, {"block_configs": [{}]},
+    {"model_type": "qwen2_moe", **WINDOWS}, {"attention_output_gate": True}, {"block_configs": [{}]}, {"v_head_dim": 4},
+    {"use_qk_norm": True},
 ], ids=str)
 def test_a_field_that_would_change_the_shapes_is_refused_where_it_is_not_read(changes):
     with pytest.raises(ConfigError, match="which the book does not read for|has no num_experts"):
         model_from_config({**LLAMA, **changes})
+
+
+def test_norms_that_an_architecture_has_cannot_be_turned_off():
+    with pytest.raises(ConfigError, match="turns off use_qk_norm"):
+        model_from_config({**LLAMA, "model_type": "qwen3", "use_qk_norm": False})
 
 
 def test_glm_with_shared_indexers_is_refused():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmcost import attention, attention_work, capacity, economics, layers, moe, roofline, serving
+from llmcost import attention, attention_work, bills, capacity, layers, moe, roofline, serving
 from llmcost.catalog import MODELS
 from llmcost.faces import at
 from llmcost.prices import API_PRICES, price_history
@@ -197,7 +197,7 @@ def test_output_tokens_cost_at_least_as_much_as_input_tokens_at_the_same_batch(m
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.integers(0, 10**6))
 def test_a_bill_without_discounts_is_tokens_times_price(fresh, cached, written):
-    usd = economics.input_usd(fresh + cached + written, cached, written, 3e-6, 3e-6, 3e-6, 10**9, 1, 1, 1)
+    usd = bills.input_usd(fresh + cached + written, cached, written, 3e-6, 3e-6, 3e-6, 10**9, 1, 1, 1)
     assert usd == pytest.approx((fresh + cached + written) * 3e-6)
 
 
@@ -350,39 +350,39 @@ def test_a_conversation_sends_what_its_calls_send(turns, instruction, question, 
         sent += prompt
         prompt += answer + question
     load = dict(turns=turns, instruction_tokens=instruction, question_tokens=question, answer_tokens=answer)
-    assert economics.conversation_input_tokens(**load) == sent
-    assert economics.conversation_new_tokens(**load) == prompt - answer - question
+    assert bills.conversation_input_tokens(**load) == sent
+    assert bills.conversation_new_tokens(**load) == prompt - answer - question
 
 
 def test_a_conversation_of_one_turn_is_one_call():
     price = API_PRICES["gpt_5"]
-    one = at(economics.plain_usd, price, calls=1, prompt_tokens=1100, output_tokens=300)
-    assert at(economics.conversation_usd, price, turns=1, **TALK) == pytest.approx(one)
-    assert at(economics.cached_conversation_usd, price, turns=1, **TALK) == pytest.approx(one)  # it writes for free
+    one = at(bills.plain_usd, price, calls=1, prompt_tokens=1100, output_tokens=300)
+    assert at(bills.conversation_usd, price, turns=1, **TALK) == pytest.approx(one)
+    assert at(bills.cached_conversation_usd, price, turns=1, **TALK) == pytest.approx(one)  # it writes for free
 
 
 @pytest.mark.parametrize("key", price_history())
 def test_plain_calls_cost_what_the_bill_says(key):
     price = price_history()[key][-1]
-    plain = at(economics.plain_usd, price, calls=7, prompt_tokens=900, output_tokens=50)
-    bill = at(economics.bill_usd, price, input_tokens=900, cached_tokens=0, written_tokens=0, output_tokens=50, batched=0)
-    assert plain == pytest.approx(economics.traffic_usd(7, bill))
+    plain = at(bills.plain_usd, price, calls=7, prompt_tokens=900, output_tokens=50)
+    bill = at(bills.bill_usd, price, input_tokens=900, cached_tokens=0, written_tokens=0, output_tokens=50, batched=0)
+    assert plain == pytest.approx(bills.traffic_usd(7, bill))
 
 
 def test_no_thought_costs_nothing():
     price = API_PRICES["gpt_5"]
     load = dict(calls=3, prompt_tokens=900)
-    assert at(economics.reasoned_usd, price, answer_tokens=50, thinking_multiple=0, **load) == pytest.approx(
-        at(economics.plain_usd, price, output_tokens=50, **load))
+    assert at(bills.reasoned_usd, price, answer_tokens=50, thinking_multiple=0, **load) == pytest.approx(
+        at(bills.plain_usd, price, output_tokens=50, **load))
 
 
 def test_at_its_break_even_a_cache_costs_what_none_does():
     price = API_PRICES["claude_sonnet_5_5"]
-    hits = at(economics.break_even_hit_share, price)
-    assert at(economics.prefix_price, price, hit_share=hits) == pytest.approx(price.input_price)
-    reads = at(economics.break_even_reads, price)
+    hits = at(bills.break_even_hit_share, price)
+    assert at(bills.prefix_price, price, hit_share=hits) == pytest.approx(price.input_price)
+    reads = at(bills.break_even_reads, price)
     assert reads / (1 + reads) == pytest.approx(hits)  # reads for one write, as a share of the calls
 
 
 def test_parts_larger_than_the_prompt_leave_nothing_at_the_full_price():
-    assert economics.fresh_tokens(input_tokens=100, cached_tokens=90, written_tokens=20) == 0
+    assert bills.fresh_tokens(input_tokens=100, cached_tokens=90, written_tokens=20) == 0

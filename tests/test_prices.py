@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from llmcost import catalog, economics, prices
+from llmcost import bills, catalog, prices
 from llmcost.catalog import GPUS, UnknownName
 from llmcost.faces import at
 from llmcost.prices import API_PRICES, price_history, rents
@@ -88,7 +88,7 @@ def test_rents_are_dated_and_of_known_gpus():
 def bill(key, day=None, **tokens):
     price = API_PRICES[key, day] if day else API_PRICES[key]
     given = {"cached_tokens": 0, "written_tokens": 0, "batched": 0, **tokens}
-    return at(economics.bill_usd, price, **given)
+    return at(bills.bill_usd, price, **given)
 
 
 def test_bills_by_hand():

@@ -73,7 +73,7 @@ NEUTRAL: dict[str, tuple] = {
     "sliding_window": (None,), "use_sliding_window": (False,), "layer_types": (), "attn_type_list": (),
     "moe_layers": (), "mlp_layer_types": (), "moe_layer_freq": (1,), "block_configs": (),
     "index_topk_freq": (1,), "index_topk_pattern": (), "indexer_types": (), "attention_output_gate": (False,),
-    "attn_output_gate": (False,), "mla_use_output_gate": (False,), "use_qk_norm": (True, False), "n_shared_experts": (0,),
+    "attn_output_gate": (False,), "mla_use_output_gate": (False,), "use_qk_norm": (False,), "v_head_dim": (), "n_shared_experts": (0,),
     "num_kv_shared_layers": (0,), "num_attention_heads_per_layer": (), "num_ln_in_parallel_attn": (2,),
     "hidden_size_per_layer_input": (0,), "attention_k_eq_v": (False,), "global_head_dim": (), "ssm_cfg": (), "mamba_d_state": (),
 }

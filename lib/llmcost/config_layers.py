@@ -41,6 +41,8 @@ def _kv_heads(fields: Fields) -> int:
 
 
 def _softmax(fields: Fields, each: Mapping, **more) -> dict:
+    if "qk_norm" in each and not fields.flag("use_qk_norm", True):
+        raise ConfigError(f"{fields.place} turns off use_qk_norm; a {fields.get('model_type')} model has norms of queries and keys")
     return {"attention": "full", "n_kv_heads": _kv_heads(fields), "d_head": _head_width(fields), **each, **more}
 
 
@@ -118,8 +120,8 @@ def patterned(every: int) -> Callable:
 
 
 def llama4(fields: Fields, each: Mapping) -> list[dict]:
-    """Each fourth layer without rotary positions is full; the others stay inside their chunk."""
-    n = n_layers(fields)
+    """Each fourth layer without rotary positions is full; the others stay inside their chunk. Norms have no weights."""
+    n, _ = n_layers(fields), fields.flag("use_qk_norm", True)
     if fields.has("layer_types"):
         return _typed(fields, each, fields.series("layer_types", n))
     every = fields.whole("no_rope_layer_interval", usual=4)
@@ -175,9 +177,8 @@ def compressed(fields: Fields, each: Mapping) -> list[dict]:
 
 def minimax_m2(fields: Fields, each: Mapping) -> list[dict]:
     """MiniMax-M2: full layers, with norms over all query heads and over all key heads."""
-    if fields.get("qk_norm_type", "per_layer") != "per_layer" or not fields.flag("use_qk_norm", True):
-        raise ConfigError(f"{fields.place} has use_qk_norm = {fields.get('use_qk_norm')!r} and qk_norm_type = "
-                          f"{fields.get('qk_norm_type')!r}; the book knows true and \"per_layer\"")
+    if fields.get("qk_norm_type", "per_layer") != "per_layer":
+        raise ConfigError(f"{fields.place} has qk_norm_type = {fields.get('qk_norm_type')!r}; the book knows \"per_layer\"")
     if set(map(str, fields.get("attn_type_list") or [1])) != {"1"}:
         raise ConfigError(f"{fields.place} has attn_type_list with other layers than 1, full attention; the book knows those of "
                           f"minimax_text_01")
@@ -187,6 +188,8 @@ def minimax_m2(fields: Fields, each: Mapping) -> list[dict]:
 def sparse_blocks(fields: Fields, each: Mapping) -> list[dict]:
     """MiniMax-M3: grouped-query layers, most with an indexer that selects blocks of entries."""
     n, sparse = n_layers(fields), fields.within("sparse_attention_config")
+    if not sparse.flag("use_sparse_attention", True):
+        raise ConfigError(f"{sparse.place} turns off use_sparse_attention; the book knows it on")
     index = {"attention": "sparse", "n_index_heads": sparse.whole("sparse_num_index_heads"),
              "d_index": sparse.whole("sparse_index_dim"), "index_bytes_per_element": 2, "index_scale_bytes": 0,
              "index_top_k": sparse.whole("sparse_topk_blocks") * sparse.whole("sparse_block_size")}

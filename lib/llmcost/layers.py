@@ -168,9 +168,18 @@ def _mla_state(n_heads, s):
 _COMPRESSED = ("d_head", "window", "compress_ratio", "n_overlaps", "q_rank", "n_output_groups", "output_rank")
 
 
+def _shared_window_params(d_model, n_heads, s):
+    return transformer.compressed_attention_params(d_model, n_heads, s["d_head"], s["q_rank"], s["n_output_groups"],
+                                                   s["output_rank"])
+
+
+def _shared_window_state(n_heads, s):
+    return {"sliding_elements_per_token": s["d_head"], "window": s["window"],
+            "sliding_attention_flops": attention_work.attention_flops(n_heads, s["d_head"])}
+
+
 def _compressed_params(d_model, n_heads, s):
-    count = transformer.compressed_attention_params(d_model, n_heads, s["d_head"], s["q_rank"], s["n_output_groups"],
-                                                    s["output_rank"])
+    count = _shared_window_params(d_model, n_heads, s)
     count += transformer.compressor_params(d_model, s["d_head"], s["compress_ratio"], s["n_overlaps"])
     if is_sparse(s):
         count += transformer.compressed_indexer_params(d_model, s["q_rank"], s["n_index_heads"], s["d_index"])
@@ -180,8 +189,8 @@ def _compressed_params(d_model, n_heads, s):
 
 def _compressed_state(n_heads, s):
     """Entries are keys and values in one; a compressed entry stands for `compress_ratio` tokens."""
-    ratio, flops = s["compress_ratio"], attention_work.attention_flops(n_heads, s["d_head"])
-    found = {"sliding_elements_per_token": s["d_head"], "sliding_attention_flops": flops, "window": s["window"]}
+    found = _shared_window_state(n_heads, s)
+    ratio, flops = s["compress_ratio"], found["sliding_attention_flops"]
     widths = s["d_head"] + (s["d_index"] if is_sparse(s) else 0)
     # The compressor's unfinished windows: values and gates in FP32, `n_overlaps` windows each so many times as wide.
     # One row is written for each token, and all are read when a window is full.
@@ -194,16 +203,6 @@ def _compressed_state(n_heads, s):
     per_token = {name: value / ratio for name, value in index.items() if name != "index_top_k"}
     return {**found, **per_token, "sparse_elements_per_token": s["d_head"] / ratio, "sparse_attention_flops": flops / ratio,
             "index_top_k": s["index_top_k"] * ratio}
-
-
-def _shared_window_params(d_model, n_heads, s):
-    return transformer.compressed_attention_params(d_model, n_heads, s["d_head"], s["q_rank"], s["n_output_groups"],
-                                                   s["output_rank"])
-
-
-def _shared_window_state(n_heads, s):
-    return {"sliding_elements_per_token": s["d_head"], "window": s["window"],
-            "sliding_attention_flops": attention_work.attention_flops(n_heads, s["d_head"])}
 
 
 # --- states that do not grow --------------------------------------------------------------------

@@ -151,7 +151,7 @@ def rents() -> list[Rent]:
             raise FactError(f"{place} needs a GPU of the catalog, a date, a kind ({', '.join(RENT_KINDS)}) and low <= high; "
                             f"it has {row['gpu']}, {row['date']}, {row['kind']}, {row['usd_per_gpu_hour_low']} to "
                             f"{row['usd_per_gpu_hour_high']}")
-        source = catalog.source_of(place, {"kind": "price_list" if row["quality"] == "primary" else "measured",
-                                         "source": row["source"], "where": row["where"], "date": date})
+        source = catalog.source_of(place, {"kind": "assumed" if row["kind"] == "assumption" else "price_list",
+                                           "source": row["source"], "where": row["where"], "date": date})
         found.append(Rent(row["gpu"], date, low / PER_HOUR, high / PER_HOUR, row["kind"], row["quality"], row["note"], source))
     return found

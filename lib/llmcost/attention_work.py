@@ -42,6 +42,17 @@ def mla_prefill_flops(n_heads: Count, d_nope: Count, d_rope: Count, d_value: Cou
     return 2 * n_heads * (d_nope + d_rope + d_value)
 
 
+def score_elementwise_flops(n_heads: Count) -> Flop:
+    """FLOPs that one layer spends on one score of each query head besides the products: scale it, and its softmax.
+
+    Softmax is the maximum, a subtraction, an exponential, the sum and a division.
+
+    >>> score_elementwise_flops(n_heads=64)
+    384
+    """
+    return 6 * n_heads
+
+
 def indexer_flops(n_index_heads: Count, d_index: Count) -> Flop:
     """FLOPs that the indexer of one layer spends on one cached token: a dot product and a weighted sum per head.
 

@@ -7,13 +7,14 @@ A layer is a mapping from shape names to values, as in `{"attention": "full", "n
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from . import attention, attention_work, transformer
+from . import attention, attention_work, layer_operations, transformer
 
 LONGEST = 10_000_000  # tokens: a window this wide hides nothing
 SUMS = ("full_elements_per_token", "sparse_elements_per_token", "sliding_elements_per_token",
         "chunked_elements_per_token", "fixed_state_elements", "buffer_bytes", "buffer_traffic_bytes", "index_bytes_per_token",
         "full_attention_flops", "full_prefill_flops", "sparse_attention_flops", "sliding_attention_flops",
-        "chunked_attention_flops", "fixed_attention_flops")
+        "chunked_attention_flops", "fixed_attention_flops", "full_elementwise_flops", "sparse_elementwise_flops",
+        "sliding_elementwise_flops", "chunked_elementwise_flops")
 """What `attention.state_bytes` and its kin take: sums over the layers of a model."""
 LIMITS = ("window", "chunk", "index_top_k")
 """What they take besides: one value for all layers of a model."""
@@ -34,6 +35,7 @@ class Kind:
     shards : ways its state splits over GPUs, from shapes
     grows : whether its state grows with the context
     words : what a reader calls it, from shapes
+    operations : its FLOPs by operation, from (d_model, n_heads, shapes, pass)
     """
 
     needs: tuple[str, ...]
@@ -42,6 +44,7 @@ class Kind:
     state: Callable[[int, Mapping], dict]
     shards: Callable[[Mapping], int]
     words: Callable[[Mapping], str]
+    operations: Callable
     grows: bool = True
 
 
@@ -54,6 +57,12 @@ def params(d_model: int, n_heads: int, layer: Mapping) -> int:
     """Parameters of the attention of one layer."""
     kind = kind_of(layer)
     return kind.params(d_model, n_heads, {**kind.may, **layer})
+
+
+def operations(d_model: int, n_heads: int, layer: Mapping, step: layer_operations.Pass) -> dict:
+    """FLOPs of the attention of one layer by operation."""
+    kind = kind_of(layer)
+    return kind.operations(d_model, n_heads, {**kind.may, **layer}, step)
 
 
 def state(n_heads: int, layer: Mapping) -> dict:
@@ -99,7 +108,7 @@ def _softmax_state(growth):
     def state(n_heads, s):
         flops = attention_work.attention_flops(n_heads, s["d_head"])
         found = {f"{growth}_elements_per_token": attention.kv_elements(s["n_kv_heads"], s["d_head"]),
-                 f"{growth}_attention_flops": flops}
+                 f"{growth}_attention_flops": flops, f"{growth}_elementwise_flops": attention_work.score_elementwise_flops(n_heads)}
         if growth == "full":
             found["full_prefill_flops"] = flops
         limit = {"sliding": "window", "chunked": "chunk"}.get(growth)
@@ -113,7 +122,7 @@ def _heads(s):
 
 def _softmax(growth, limit=(), words=_heads):
     return Kind(("n_kv_heads", "d_head", *limit), SOFTMAX_MAY, _softmax_params, _softmax_state(growth),
-                lambda s: s["n_kv_heads"], words)
+                lambda s: s["n_kv_heads"], words, layer_operations.softmax_attention)
 
 
 def _sparse_params(d_model, n_heads, s):
@@ -123,7 +132,8 @@ def _sparse_params(d_model, n_heads, s):
 def _sparse_state(n_heads, s):
     index = attention_work.block_indexer_flops(s["n_index_heads"], s["d_index"])
     return {"sparse_elements_per_token": attention.kv_elements(s["n_kv_heads"], s["d_head"]),
-            "sparse_attention_flops": attention_work.attention_flops(n_heads, s["d_head"]), **_index_state(s, index)}
+            "sparse_attention_flops": attention_work.attention_flops(n_heads, s["d_head"]),
+            "sparse_elementwise_flops": attention_work.score_elementwise_flops(n_heads), **_index_state(s, index)}
 
 
 # --- latent attention ---------------------------------------------------------------------------
@@ -145,7 +155,7 @@ def _index_state(s, flops):
     """What an indexer adds, given its FLOPs on one cached token."""
     key = attention.indexer_bytes_per_token(1, s["d_index"], s["index_bytes_per_element"], s["index_scale_bytes"])
     return {"index_top_k": s["index_top_k"], "index_bytes_per_token": key, "full_attention_flops": flops,
-            "full_prefill_flops": flops}
+            "full_prefill_flops": flops, "full_elementwise_flops": s["n_index_heads"]}  # largest of the heads, or positive parts
 
 
 def is_sparse(layer: Mapping) -> bool:
@@ -156,11 +166,13 @@ def is_sparse(layer: Mapping) -> bool:
 def _mla_state(n_heads, s):
     latent = s["kv_rank"], s["d_rope"]
     entries, flops = attention.mla_elements(*latent), attention_work.mla_attention_flops(n_heads, *latent)
+    elementwise = attention_work.score_elementwise_flops(n_heads)
     if not is_sparse(s):
-        return {"full_elements_per_token": entries, "full_attention_flops": flops,
+        return {"full_elements_per_token": entries, "full_attention_flops": flops, "full_elementwise_flops": elementwise,
                 "full_prefill_flops": attention_work.mla_prefill_flops(n_heads, s["d_nope"], s["d_rope"], s["d_value"])}
     index = attention_work.indexer_flops(s["n_index_heads"], s["d_index"])
-    return {"sparse_elements_per_token": entries, "sparse_attention_flops": flops, **_index_state(s, index)}
+    return {"sparse_elements_per_token": entries, "sparse_attention_flops": flops, "sparse_elementwise_flops": elementwise,
+            **_index_state(s, index)}
 
 
 # --- compressed entries beside a window -----------------------------------------------------------
@@ -232,26 +244,27 @@ KINDS: dict[str, Kind] = {
     "sliding": _softmax("sliding", ("window",), lambda s: f"{_heads(s)}, window {s['window']:,}"),
     "chunked": _softmax("chunked", ("chunk",), lambda s: f"{_heads(s)}, chunks of {s['chunk']:,}"),
     "sparse": Kind(("n_kv_heads", "d_head", *INDEXER), SOFTMAX_MAY, _sparse_params, _sparse_state,
-                   lambda s: s["n_kv_heads"], lambda s: f"{_heads(s)}, {s['index_top_k']:,} selected"),
+                   lambda s: s["n_kv_heads"], lambda s: f"{_heads(s)}, {s['index_top_k']:,} selected",
+                   layer_operations.softmax_attention),
     "mla": Kind(("kv_rank", "d_nope", "d_rope", "d_value"),
                 {"q_rank": 0, "output_gate": False, "n_index_heads": 0, "d_index": 0},
                 _mla_params, _mla_state, lambda s: 1,
                 lambda s: f"MLA, latent {s['kv_rank']} + {s['d_rope']}" + (
-                    f", {s['index_top_k']:,} selected" if is_sparse(s) else "")),
+                    f", {s['index_top_k']:,} selected" if is_sparse(s) else ""), layer_operations.latent_attention),
     "compressed": Kind(_COMPRESSED, {"n_index_heads": 0, "d_index": 0}, _compressed_params, _compressed_state, lambda s: 1,
                        lambda s: f"1 entry of {s['d_head']} for {s['compress_ratio']} tokens, window {s['window']:,}" + (
-                           f", {s['index_top_k']:,} selected" if is_sparse(s) else "")),
+                           f", {s['index_top_k']:,} selected" if is_sparse(s) else ""), None),
     "shared_window": Kind(("d_head", "window", "q_rank", "n_output_groups", "output_rank"), {}, _shared_window_params,
                           _shared_window_state, lambda s: 1,
-                          lambda s: f"1 shared key and value of {s['d_head']}, window {s['window']:,}"),
+                          lambda s: f"1 shared key and value of {s['d_head']}, window {s['window']:,}", None),
     "linear": Kind(("n_state_heads", "d_key", "d_value"), {},
                    lambda d, n_heads, s: transformer.linear_attention_params(d, s["n_state_heads"], s["d_key"], s["d_value"]),
-                   _linear_state, lambda s: s["n_state_heads"], _state_words("linear"), grows=False),
+                   _linear_state, lambda s: s["n_state_heads"], _state_words("linear"), layer_operations.lightning_attention, grows=False),
     "gated_delta": Kind(_DELTA, {},
                         lambda d, n_heads, s: transformer.gated_delta_params(d, *(s[name] for name in _DELTA)),
-                        _delta_state, lambda s: s["n_key_heads"], _state_words("gated delta rule"), grows=False),
+                        _delta_state, lambda s: s["n_key_heads"], _state_words("gated delta rule"), layer_operations.gated_delta, grows=False),
     "kda": Kind(_DELTA, {"full_rank_gate": False},
                 lambda d, n_heads, s: transformer.kda_params(d, s["n_state_heads"], s["d_key"], s["d_value"],
                                                              s["conv_width"], int(s["full_rank_gate"])),
-                _delta_state, lambda s: s["n_state_heads"], _state_words("Kimi delta attention"), grows=False),
+                _delta_state, lambda s: s["n_state_heads"], _state_words("Kimi delta attention"), layer_operations.kimi_delta, grows=False),
 }

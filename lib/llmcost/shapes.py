@@ -10,7 +10,8 @@ modules, vision towers, quantization scales.
 
 from collections.abc import Mapping
 
-from . import layers, moe, transformer
+from . import layers, ledger, moe, transformer
+from .ledger import OPTIONAL
 
 
 class ShapeError(ValueError):
@@ -19,10 +20,6 @@ class ShapeError(ValueError):
 
 NEEDED = ("d_model", "n_layers", "n_heads", "vocab_size")
 MIXTURE = ("n_experts", "n_active_experts", "d_expert", "n_shared_experts", "n_dense_layers")
-OPTIONAL = {"tied_embeddings": False, "mlp_gated": True, "mlp_bias": False, "norms_per_layer": 2, "norm_bias": False,
-            "head_bias": False, "router_bias": False, "expert_bias": False, "shared_gate": False, "n_hash_layers": 0,
-            "n_residual_streams": 0, "d_shared": 0, "d_expert_in": 0, "d_ff": 0, "n_residual_vectors": 0}
-"""Shapes that most models do not state, with the value that then holds; 0 means absent, or the usual width."""
 MAY_BE_ZERO = {"n_shared_experts", "n_dense_layers", "index_scale_bytes", "q_rank", *(
     name for name, value in OPTIONAL.items() if value == 0 and not isinstance(value, bool))}
 LARGEST = 10**9  # no width, count or length of any model is near it
@@ -48,7 +45,10 @@ def facts_from(place: str, shapes: Mapping) -> dict:
     table = transformer.embedding_params(full["vocab_size"], full["d_model"])
     counts = {"n_params": sum(parts.values()), "n_active_params": sum(parts.values()) - idle, "n_expert_params": routed,
               "n_lookup_params": 0 if full["tied_embeddings"] else table, "n_head_params": table}
-    return {**dense, **shapes, **_shared_by_all(shapes["layers"]), **_state_sums(place, shapes), **counts}
+    work = {}
+    if all(layers.kind_of(group).operations for group in shapes["layers"]):
+        work = {"token_flops": ledger.token_flops(full), "logit_flops": ledger.logit_flops(full)}
+    return {**dense, **shapes, **_shared_by_all(shapes["layers"]), **_state_sums(place, shapes), **counts, **work}
 
 
 def parameters(shapes: Mapping) -> dict[str, int]:

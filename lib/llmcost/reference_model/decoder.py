@@ -1,0 +1,215 @@
+"""A small but real decoder: the same shapes as the models of the catalog, random weights, NumPy only.
+
+    >>> layers = [{"attention": "full", "n_kv_heads": 2, "d_head": 8, "n": 3}]
+    >>> decoder = build({"d_model": 48, "n_layers": 3, "n_heads": 4, "d_ff": 96, "vocab_size": 256, "layers": layers})
+    >>> cache = decoder.empty_cache(batch=1)
+    >>> logits = decoder.forward([[1, 2, 3]], cache)
+    >>> logits.shape, cache.length
+    ((1, 256), 3)
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy
+
+from . import latent_attention, mixture, recurrent_attention, softmax_attention
+from .parts import add_bias, add_residual, layer_norm, rms_norm
+
+
+class ReferenceError(ValueError):
+    """Something that the reference model cannot run: the message says what was given and what it needs."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How one kind of layer runs: `weights(draw, d_model, n_heads, s)`, `empty_cache(batch, s)`, `attention(x, w, s, cache, step)`."""
+
+    weights: Callable
+    empty_cache: Callable
+    attention: Callable
+
+
+_softmax = Kind(softmax_attention.weights, softmax_attention.empty_cache, softmax_attention.attention)
+_delta = recurrent_attention
+KINDS: dict[str, Kind] = {
+    "full": _softmax, "sliding": _softmax, "chunked": _softmax, "sparse": _softmax,
+    "mla": Kind(latent_attention.weights, latent_attention.empty_cache, latent_attention.attention),
+    "linear": Kind(_delta.linear_weights, _delta.linear_cache, _delta.linear_attention),
+    "gated_delta": Kind(_delta.gated_delta_weights, _delta.delta_cache, _delta.delta_attention),
+    "kda": Kind(_delta.kda_weights, _delta.delta_cache, _delta.delta_attention),
+}
+DEFAULTS = {"n_experts": 1, "n_dense_layers": None, "tied_embeddings": False, "mlp_gated": True, "mlp_bias": False,
+            "norms_per_layer": 2, "norm_bias": False, "head_bias": False, "router_bias": False, "expert_bias": False,
+            "shared_gate": False, "d_shared": 0, "d_expert_in": 0, "d_expert": 0, "n_shared_experts": 0}
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Which of several equal ways of computing to take.
+
+    Attributes
+    ----------
+    causal : "rows", each query meets only the entries it sees; "square", all, and the mask hides the rest
+    mla : "absorbed", attention over latents; "rebuilt", over keys and values of each head
+    chunk : tokens that a lightning layer takes at a time: 1 is the recurrence, 0 the whole pass in one masked product
+    """
+
+    causal: str = "rows"
+    mla: str = "absorbed"
+    chunk: int = 1
+
+    def __post_init__(self):
+        if self.causal not in ("rows", "square") or self.mla not in ("absorbed", "rebuilt") or self.chunk < 0:
+            raise ReferenceError(f"no such paths: {self}; causal is rows or square, mla is absorbed or rebuilt, chunk is 0 or more")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One pass through the layers: its first position, its tokens, and what the layers share."""
+
+    start: int
+    tokens: int
+    n_heads: int
+    paths: Paths
+
+    def angles(self, width):
+        """Cosine and sine [tokens, width/2] of the rotary embedding at the positions of the pass."""
+        positions = numpy.arange(self.start, self.start + self.tokens)
+        turns = positions[:, None] * 10_000.0 ** (-numpy.arange(width // 2) * 2 / width)
+        return numpy.cos(turns), numpy.sin(turns)
+
+
+@dataclass
+class Cache:
+    """What is kept between passes: arrays of each layer by name, and the tokens so far."""
+
+    layers: list
+    length: int = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(array.nbytes for layer in self.layers for array in layer.values())
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """A decoder: its shapes, its weights as nested mappings of arrays, the longest context it takes."""
+
+    shapes: Mapping
+    weights: Mapping
+    max_context: int
+
+    @property
+    def kinds(self) -> list[Mapping]:
+        """The shapes of each layer, first to last."""
+        return [group for group in self.shapes["layers"] for _ in range(group["n"])]
+
+    def empty_cache(self, batch: int) -> Cache:
+        """The cache of `batch` sequences before their first token."""
+        return Cache([KINDS[s["attention"]].empty_cache(batch, s) for s in self.kinds])
+
+    def forward(self, tokens, cache: Cache, paths: Paths = Paths(), every: bool = False):
+        """Logits after `tokens` [sequences, tokens], which follow those in `cache`; the cache grows by them.
+
+        Logits are [sequences, vocabulary], of the last token; with `every`, [sequences, tokens, vocabulary].
+
+        Raises `ReferenceError` for tokens out of range or a context past the limit; the cache is then unchanged.
+        """
+        tokens = self._checked(tokens, cache)
+        step = Step(cache.length, tokens.shape[1], self.shapes["n_heads"], paths)
+        x = self.weights["embedding"][tokens]
+        for w, s, kept in zip(self.weights["layers"], self.kinds, cache.layers):
+            x = self._block(x, w, s, kept, step)
+        cache.length += step.tokens
+        x = self._norm(x if every else x[:, -1], self.weights["norm"])
+        logits = x @ self.weights["head"]
+        return add_bias(logits, self.weights["head_bias"]) if "head_bias" in self.weights else logits
+
+    def _block(self, x, w, s, kept, step):
+        other = (lambda h: mixture.mixture(h, w["mlp"], self.shapes)) if "router" in w["mlp"] else (lambda h: mixture.mlp(h, w["mlp"]))
+        h = self._norm(x, w["attention_norm"])
+        change = KINDS[s["attention"]].attention(h, w["attention"], s, kept, step)
+        if "mlp_norm" not in w:  # both halves of the block read the same normalized stream
+            return add_residual(add_residual(x, change), other(h))
+        x = add_residual(x, change)
+        return add_residual(x, other(self._norm(x, w["mlp_norm"])))
+
+    def _norm(self, x, w):
+        return layer_norm(x, w["weight"], w["bias"]) if "bias" in w else rms_norm(x, w["weight"])
+
+    def _checked(self, tokens, cache):
+        tokens = numpy.atleast_2d(numpy.asarray(tokens))
+        if tokens.dtype.kind not in "iu" or tokens.ndim != 2 or not tokens.size:
+            raise ReferenceError(f"tokens of shape {tokens.shape} and type {tokens.dtype}; they must be whole numbers "
+                                 f"[sequences, tokens], at least one")
+        vocabulary = self.shapes["vocab_size"]
+        if tokens.min() < 0 or tokens.max() >= vocabulary:
+            raise ReferenceError(f"tokens from {tokens.min()} to {tokens.max()}; the vocabulary has {vocabulary}, so they "
+                                 f"must be from 0 to {vocabulary - 1}")
+        if cache.length + tokens.shape[1] > self.max_context:
+            raise ReferenceError(f"{cache.length} tokens so far and {tokens.shape[1]} more; this decoder was built for "
+                                 f"max_context = {self.max_context}: build it with a larger one")
+        held = {array.shape[0] for layer in cache.layers for array in layer.values()}
+        if held != {len(tokens)}:
+            raise ReferenceError(f"tokens of {len(tokens)} sequences, but a cache of {sorted(held)}")
+        return tokens
+
+
+def build(shapes: Mapping, seed: int = 0, max_context: int = 4096) -> Decoder:
+    """A decoder of `shapes`, as `llmcost.shapes` describes them, with random weights in float64.
+
+    Raises `ReferenceError` for shapes that it cannot run: an odd width to rotate, heads that do not share evenly,
+    a kind of layer or an option that is not in it.
+    """
+    s = {**DEFAULTS, **shapes}
+    if s["n_dense_layers"] is None:
+        s["n_dense_layers"] = s["n_layers"] if s["n_experts"] == 1 else 0
+    _check(s)
+    rng = numpy.random.default_rng(seed)
+
+    def draw(*shape):
+        return rng.standard_normal(shape) / numpy.sqrt(shape[-2] if len(shape) > 1 else 1)
+
+    def norm():
+        weight = {"weight": 1 + 0.1 * rng.standard_normal(s["d_model"])}
+        return {**weight, "bias": 0.1 * rng.standard_normal(s["d_model"])} if s["norm_bias"] else weight
+
+    layers = []
+    for i, group in enumerate(group for group in s["layers"] for _ in range(group["n"])):
+        dense = i < s["n_dense_layers"]
+        layer = {"attention_norm": norm(), "attention": KINDS[group["attention"]].weights(draw, s["d_model"], s["n_heads"], group),
+                 "mlp": mixture.mlp_weights(draw, s["d_model"], s["d_ff"], s["mlp_gated"], s["mlp_bias"]) if dense
+                 else mixture.mixture_weights(draw, s)}
+        if s["norms_per_layer"] == 2:
+            layer["mlp_norm"] = norm()
+        layers.append(layer)
+    embedding = rng.standard_normal((s["vocab_size"], s["d_model"]))
+    weights = {"embedding": embedding, "layers": layers, "norm": norm(),
+               "head": embedding.T if s["tied_embeddings"] else draw(s["d_model"], s["vocab_size"])}
+    if s["head_bias"]:
+        weights["head_bias"] = draw(s["vocab_size"])
+    return Decoder(s, weights, max_context)
+
+
+_REFUSED = ("n_hash_layers", "n_residual_streams", "n_residual_vectors")
+
+
+def _check(s: Mapping) -> None:
+    if strange := sorted({group["attention"] for group in s["layers"]} - set(KINDS)):
+        raise ReferenceError(f"layers of kind {', '.join(strange)}; the reference model runs {', '.join(KINDS)}")
+    if found := [name for name in _REFUSED if s.get(name)]:
+        raise ReferenceError(f"{', '.join(f'{name} = {s[name]}' for name in found)}; the reference model has one residual "
+                             f"stream and routes by score")
+    if s["norms_per_layer"] not in (1, 2):
+        raise ReferenceError(f"norms_per_layer = {s['norms_per_layer']}; the reference model has 1 or 2")
+    if s["n_active_experts" if "n_active_experts" in s else "n_experts"] > s["n_experts"]:
+        raise ReferenceError(f"n_active_experts = {s['n_active_experts']} of n_experts = {s['n_experts']}; a token can use each once")
+    for group in s["layers"]:
+        for part, whole in ((("n_kv_heads"), s["n_heads"]), ("n_key_heads", group.get("n_state_heads"))):
+            if part in group and whole % group[part]:
+                raise ReferenceError(f"{whole} heads for {part} = {group[part]}; the first must be a multiple of the second")
+        turned = group.get("d_rope", group.get("d_head", 2))
+        if turned % 2:
+            raise ReferenceError(f"a width of {turned} to rotate; rotary pairs need an even one")

@@ -169,6 +169,8 @@ NOTATION: dict[str, Quantity] = {
     "peak_flops": _("C", "flop/second", "peak dense FLOP/s of one GPU", 1e12, 1e17),
     # results that other formulas take
     "weight_bytes": _("W", "byte", "weights", 1e6, 8e12, whole=False),
+    "attention_params": _("P_{at}", "1", "parameters of one attention layer", 1e3, 1e10),
+    "mlp_params": _("P_{mlp}", "1", "parameters of one MLP", 1e3, 1e11),
     "weight_bytes_per_gpu": _("W_g", "byte", "weights on one GPU", 1e6, 8e12, whole=False),
     "weight_bytes_read": _("W_r", "byte", "weights read in one step", 1e6, 8e12, whole=False),
     "experts_touched": _("E_t", "1", "experts touched by a batch", 1, 1_024, whole=False),

@@ -185,6 +185,15 @@ def plain_mlp_params(d_model: Count, d_ff: Count) -> Count:
     return 2 * d_model * d_ff
 
 
+def block_params(attention_params: Count, mlp_params: Count) -> Count:
+    """Weights of one dense block without its norms: attention and MLP.
+
+    >>> block_params(attention_params=150_994_944, mlp_params=704_643_072)
+    855638016
+    """
+    return attention_params + mlp_params
+
+
 def weight_bytes(n_params: Count, weight_bytes_per_param: BytesPerParam) -> Bytes:
     """Bytes of the weights, all in one format.
 

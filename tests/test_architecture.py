@@ -9,7 +9,7 @@ import pytest
 
 LIB = Path(__file__).parents[1] / "lib" / "llmcost"
 FORMULAS = {"units", "elementwise", "attention", "attention_work", "moe", "transformer", "capacity", "roofline", "serving",
-            "economics", "bills", "operations", "precision", "notation", "formats"}
+            "economics", "bills", "operations", "precision", "training", "notation", "formats"}
 MAY_IMPORT = {
     "__init__": set(), "units": set(), "elementwise": set(), "notation": set(), "formats": set(), "config_fields": set(),
     "usage": set(),
@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "serving": {"units", "elementwise", "roofline"},
     "bills": {"units", "elementwise", "serving"},
     "economics": {"units"},
+    "training": {"units", "elementwise"},
     "operations": {"units", "elementwise", "attention_work", "roofline"},
     "layer_operations": {"attention_work", "operations", "roofline"},
     "layers": {"attention", "attention_work", "layer_operations", "transformer"},
@@ -39,7 +40,7 @@ MAY_IMPORT = {
     "catalog": {"configs", "notation", "precision", "records"},
     "prices": {"catalog", "records"},
     "faces": {"attention", "attention_work", "moe", "transformer", "precision", "capacity", "roofline", "serving",
-              "bills", "economics", "operations", "notation"},
+              "bills", "economics", "operations", "training", "notation"},
     "claims": {"catalog", "faces"},
     "book": {"catalog", "claims", "faces", "formats", "layers", "notation", "precision", "prices", "records", "usage"},
 }

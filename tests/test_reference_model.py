@@ -2,7 +2,7 @@
 
 import numpy
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from llmcost import attention, ledger, operations, serving, shapes
@@ -55,18 +55,23 @@ def layer(draw, n_heads, kind):
     elif kind == "mla":
         group = {"kv_rank": size(1, 7), "d_nope": size(1, 5), "d_rope": size(1, 3, 2), "d_value": size(1, 6),
                  "q_rank": size(0, 6), "output_gate": draw(st.booleans())}
+    elif kind in ("compressed", "shared_window"):
+        group = {"d_head": size(1, 4, 2), "window": size(1, 7), "q_rank": size(1, 6), "output_rank": size(1, 5),
+                 "n_output_groups": draw(st.sampled_from([n for n in range(1, n_heads + 1) if n_heads % n == 0]))}
+        group |= {"compress_ratio": size(1, 4), "n_overlaps": size(1, 2)} if kind == "compressed" else {}
     else:
         keys = size(1, 3)
         group = {"n_state_heads": keys * (draw(st.integers(1, 2)) if kind == "gated_delta" else 1), "d_key": size(1, 5), "d_value": size(1, 5)}
         group |= {"n_key_heads": keys, "conv_width": size(1, 4)} if kind != "linear" else {}
         group |= {"full_rank_gate": draw(st.booleans())} if kind == "kda" else {}
-    indexed = kind == "sparse" or (kind == "mla" and group["q_rank"] and draw(st.booleans()))
-    index = {"n_index_heads": size(1, 3), "d_index": size(1, 5), "index_top_k": size(1, 9), "index_bytes_per_element": BYTES,
+    indexed = kind == "sparse" or (kind in ("mla", "compressed") and group["q_rank"] and draw(st.booleans()))
+    index = {"n_index_heads": size(1, 3), "d_index": size(1, 3, 2), "index_top_k": size(1, 9), "index_bytes_per_element": BYTES,
              "index_scale_bytes": 0}
     return {"attention": kind, "n": draw(st.integers(1, 2)), **group, **(index if indexed else {})}
 
 
-RANDOM_KINDS = ("full", "sliding", "chunked", "sparse", "mla", "linear", "gated_delta", "kda")
+RANDOM_KINDS = ("full", "sliding", "chunked", "sparse", "mla", "linear", "gated_delta", "kda",
+                "shared_window", "compressed")
 
 
 @st.composite
@@ -94,7 +99,10 @@ def decoders(draw):
 @given(decoders(), st.integers(1, 3), st.lists(st.integers(1, 8), min_size=1, max_size=3), st.sampled_from(sorted(PATHS)), st.booleans())
 def test_counted_flops_and_bytes_equal_the_closed_form(small, sequences, lengths, path, every):
     """Any mix of layers, dense or with experts, prefill and decode, any batch: each operation to the last FLOP, each byte."""
+    assume(all(len({group[limit] for group in small["layers"] if limit in group}) < 2 for limit in ("window", "chunk", "index_top_k")))
     decoder, facts = build(small), shapes.facts_from("random shapes", small)
+    # Entries for several tokens come in steps, and a position bias is read by rows: bytes of those have a test of their own.
+    smooth = not any("compress_ratio" in group for group in small["layers"])
     assert sum(array.size for array in arrays(decoder.weights)) - tied(decoder) == facts["n_params"]
     cache, (paths, taken) = decoder.empty_cache(sequences), PATHS[path]
     for i, count in enumerate(lengths):
@@ -102,9 +110,10 @@ def test_counted_flops_and_bytes_equal_the_closed_form(small, sequences, lengths
         with watching_routes(routed):
             tally, cache, _ = counted(decoder, cache, tokens(count, sequences, i), paths, every)
         assert tally.flops == ledger.pass_flops(facts, Pass(count, start, **taken), sequences, every)
-        assert weights_read(tally) == expected_weights(facts, routed)
-        assert cache.nbytes == sequences * expected_state(facts, cache.length)
-    if lengths[-1] == 1 and path in ("rows", "chunks"):
+        if smooth:
+            assert weights_read(tally) == expected_weights(facts, routed)
+            assert cache.nbytes == sequences * expected_state(facts, cache.length)
+    if smooth and lengths[-1] == 1 and path in ("rows", "chunks"):
         assert state_read(tally) == sequences * expected_read(facts, cache.length)
 
 
@@ -153,6 +162,20 @@ def state_read(tally):
     return sum(size for name, size in tally.touched.items() if name.startswith("cache.") and not name.endswith(".inputs"))
 
 
+@pytest.mark.parametrize("key", ["deepseek_v4_flash", "deepseek_v4_pro"])
+def test_compressed_entries_take_the_bytes_of_the_formula_whenever_a_window_is_full(key):
+    small = scaled(MODELS[key].facts)
+    small["layers"] = [{**group, **({"index_bytes_per_element": BYTES, "index_scale_bytes": 0} if "d_index" in group else {})}
+                       for group in small["layers"]]
+    decoder, facts = build(small), shapes.facts_from(key, small)
+    cache = decoder.empty_cache(2)
+    for count in (8, 4, 2):  # every ratio here is 2
+        decoder.forward(tokens(count), cache)
+        wide = {**facts, "buffer_bytes": facts["buffer_bytes"] * BYTES // 4}  # the formula has buffers in FP32
+        assert cache.nbytes == 2 * at(attention.state_bytes, wide, context=cache.length, kv_bytes_per_element=BYTES,
+                                      state_bytes_per_element=BYTES)
+
+
 def expected_read(facts, context):
     """Entries are read once; running sums are too, and written once, which is the other half of their traffic."""
     return (at(attention.cache_read_bytes, facts, context=context, kv_bytes_per_element=BYTES)
@@ -198,9 +221,11 @@ def test_the_ways_to_compute_agree(model):
 def test_complete_count_of_a_prompt_is_the_sum_of_its_operations(model):
     """At full size: the formula over a model's facts, and the ledger added up."""
     sparse = any("index_top_k" in group for group in model.layers)  # which attends to latents in prefill, too
+    # One entry for several tokens: the formula has the mean growth of the cache, the ledger its steps.
+    within = 2e-4 if any("compress_ratio" in group for group in model.layers) else 1e-12
     for prompt in (1, 1000, 20_000):
         total = at(operations.complete_prefill_flops, model, prompts=1, prompt_tokens=prompt)
-        assert total == pytest.approx(sum(ledger.pass_flops(model.facts, Pass(prompt, rebuilt=not sparse)).values()), rel=1e-12)
+        assert total == pytest.approx(sum(ledger.pass_flops(model.facts, Pass(prompt, rebuilt=not sparse)).values()), rel=within)
 
 
 # --- limits ------------------------------------------------------------------------------------------

@@ -76,10 +76,11 @@ def kimi_linear(fields: Fields) -> dict:
     """Kimi Linear and Kimi K3: the latter's experts work in a latent, and its layers attend to earlier ones."""
     _in_every_layer(fields)
     latent, n = fields.whole("routed_expert_hidden_size", usual=0, least=0), n_layers(fields)
+    block = fields.whole("attn_res_block_size", usual=0, least=0)
     return _experts(fields, "num_experts", "moe_intermediate_size", active="num_experts_per_token", router_bias=True,
                     shared=fields.whole("num_shared_experts", usual=0, least=0),
                     n_dense=fields.whole("first_k_dense_replace", usual=0, least=0), d_expert_in=latent,
-                    n_residual_vectors=4 * n + 2 if fields.has("attn_res_block_size") else 0)
+                    n_residual_vectors=4 * n + 2 if block else 0, residual_block=block)
 
 
 def llama4(fields: Fields) -> dict:

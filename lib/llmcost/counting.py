@@ -152,6 +152,11 @@ class Watched(numpy.ndarray):
             result.name = ""
         return result
 
+    def __repr__(self):
+        return repr(_plain(self))
+
+    __str__ = __repr__
+
     def dot(self, *_):
         """Refused: a product through this method would not be counted."""
         raise TypeError("array.dot is not counted; use the operator @")

@@ -17,10 +17,11 @@ from typing import get_type_hints
 import sympy
 from sympy.printing.jscode import JavascriptCodePrinter
 
-from . import attention, attention_work, bills, capacity, economics, moe, operations, precision, roofline, serving, transformer
+from . import attention, attention_work, bills, capacity, economics, moe, operations, precision, roofline, serving, training, transformer
 from .notation import NOTATION
 
-FORMULA_MODULES = (attention, attention_work, moe, transformer, precision, capacity, roofline, operations, serving, bills, economics)
+FORMULA_MODULES = (attention, attention_work, moe, transformer, precision, capacity, roofline, operations, serving, bills, economics,
+                   training)
 
 
 @cache

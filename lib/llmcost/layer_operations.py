@@ -7,6 +7,7 @@ function takes `d_model`, `n_heads`, the shapes `s` of the layer, as in `llmcost
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 
 from . import operations
 from .attention_work import causal_pairs, chunk_pairs, window_pairs
@@ -45,6 +46,17 @@ class Pass:
         """Those that are left when a token attends to the `index_top_k` entries that an indexer chose."""
         return window_pairs(self.start + self.tokens, s["index_top_k"]) - window_pairs(self.start, s["index_top_k"])
 
+    def windows(self, s: Mapping) -> float:
+        """Windows of `compress_ratio` tokens that the pass finishes."""
+        return (self.start + self.tokens) // s["compress_ratio"] - self.start // s["compress_ratio"]
+
+    def compressed_pairs(self, s: Mapping, most: float = inf) -> float:
+        """Pairs of a new token and the entry of a window finished by then, of which each token meets at most `most`."""
+        end, ratio = self.start + self.tokens, s["compress_ratio"]
+        if self.square and "index_top_k" not in s:
+            return self.tokens * (end // ratio)
+        return finished_pairs(end, ratio, most) - finished_pairs(self.start, ratio, most)
+
     def _first(self, s: Mapping) -> int:
         """The first position that the first new token sees."""
         if "window" in s:
@@ -54,13 +66,33 @@ class Pass:
 
 @dataclass(frozen=True)
 class WithoutPairs(Pass):
-    """A pass whose tokens meet no other token: what is left does not depend on the context."""
+    """A pass whose tokens meet no other token: what is left does not depend on the context.
 
-    def pairs(self, s):
+    A window that is finished now and then counts in parts, one for each of its tokens.
+    """
+
+    def pairs(self, s, most=inf):
         """None."""
         return 0
 
-    chosen_pairs = pairs
+    chosen_pairs = compressed_pairs = pairs
+
+    def windows(self, s):
+        """Finished windows on average."""
+        return self.tokens / s["compress_ratio"]
+
+
+def finished_pairs(context: float, ratio: float, most: float = inf) -> float:
+    """Pairs of one of `context` tokens and a window of `ratio` tokens finished by then, at most `most` for each token.
+
+    >>> finished_pairs(context=9, ratio=4)  # none for three tokens, 1 for four, 2 for two
+    8
+    """
+    limit = ratio * (most + 1) - 1  # the last token that does not meet more than `most`
+    begun = min(context, limit)
+    windows = begun // ratio
+    within = ratio * windows * (windows - 1) // 2 + windows * (begun - ratio * windows + 1)
+    return within + most * (context - limit) if context > limit else within
 
 
 def softmax_attention(d_model, n_heads, s, step: Pass) -> Counter:
@@ -114,6 +146,43 @@ def latent_attention(d_model, n_heads, s, step: Pass) -> Counter:
                           scores=operations.score_flops(pairs, n_heads, key_width),
                           softmax=operations.softmax_flops(pairs, n_heads),
                           weighted_values=operations.weighting_flops(pairs, n_heads, value_width))
+
+
+def compressed_attention(d_model, n_heads, s, step: Pass) -> Counter:
+    """A window of shared keys and values, with or without compressed entries beside it, with or without an indexer."""
+    t, d_head, rank, groups = step.tokens, s["d_head"], s["q_rank"], s["n_output_groups"]
+    latents = groups * s["output_rank"]
+    work = Counter(query_down=matmul_flops(t, d_model, rank), query_up=matmul_flops(t, rank, n_heads * d_head),
+                   key_value=matmul_flops(t, d_model, d_head), unit_norm=t * n_heads * (3 * d_head + 3),
+                   rms_norm=operations.rms_norm_flops(t, rank) + operations.rms_norm_flops(t, d_head),
+                   rotate=operations.rotation_flops(t, 2 * n_heads, 1, d_head),  # what comes out is turned back
+                   output_down=matmul_flops(t, n_heads * d_head // groups, latents), output_up=matmul_flops(t, latents, d_model))
+    pairs = step.pairs(s)
+    if "compress_ratio" in s:
+        work += _compressor("shared", d_model, d_head, s, step)
+        entries = step.compressed_pairs(s)
+        if s["n_index_heads"]:
+            heads, width = s["n_index_heads"], s["d_index"]
+            work += _compressor("index", d_model, width, s, step)
+            work += Counter(index_query=matmul_flops(t, rank, heads * width), index_weights=matmul_flops(t, d_model, heads),
+                            rotate=operations.rotation_flops(t, heads, 0, width),
+                            index_scores=entries * heads * (2 * width + 3))  # dot products, positive parts, weighted sum
+            entries = step.compressed_pairs(s, s["index_top_k"])
+        pairs += entries
+    return work + Counter(scores=operations.score_flops(pairs, n_heads, d_head),
+                          softmax=operations.softmax_flops(pairs + t, n_heads),  # one more score for each head, the sink
+                          weighted_values=operations.weighting_flops(pairs, n_heads, d_head))
+
+
+def _compressor(name, d_model, width, s, step):
+    """Values and gates for each token; for each finished window a softmax over its slots, a mean, a norm, a rotation."""
+    t, wide, windows = step.tokens, s["n_overlaps"] * width, step.windows(s)
+    slots = windows * s["compress_ratio"] * wide  # of all channels
+    product = matmul_flops(t, d_model, wide)
+    return Counter({f"{name}_value": product, f"{name}_gate": product, "add_bias": t * wide,
+                    "softmax": operations.softmax_flops(slots, 1), "pool": 2 * slots,
+                    "rms_norm": operations.rms_norm_flops(windows, width),
+                    "rotate": operations.rotation_flops(windows, 0, 1, width)})
 
 
 def lightning_attention(d_model, n_heads, s, step: Pass) -> Counter:

@@ -187,7 +187,8 @@ def _shared_window_params(d_model, n_heads, s):
 
 def _shared_window_state(n_heads, s):
     return {"sliding_elements_per_token": s["d_head"], "window": s["window"],
-            "sliding_attention_flops": attention_work.attention_flops(n_heads, s["d_head"])}
+            "sliding_attention_flops": attention_work.attention_flops(n_heads, s["d_head"]),
+            "sliding_elementwise_flops": attention_work.score_elementwise_flops(n_heads)}
 
 
 def _compressed_params(d_model, n_heads, s):
@@ -202,7 +203,7 @@ def _compressed_params(d_model, n_heads, s):
 def _compressed_state(n_heads, s):
     """Entries are keys and values in one; a compressed entry stands for `compress_ratio` tokens."""
     found = _shared_window_state(n_heads, s)
-    ratio, flops = s["compress_ratio"], found["sliding_attention_flops"]
+    ratio, flops, elementwise = s["compress_ratio"], found["sliding_attention_flops"], found["sliding_elementwise_flops"]
     widths = s["d_head"] + (s["d_index"] if is_sparse(s) else 0)
     # The compressor's unfinished windows: values and gates in FP32, `n_overlaps` windows each so many times as wide.
     # One row is written for each token, and all are read when a window is full.
@@ -210,11 +211,11 @@ def _compressed_state(n_heads, s):
     found |= {"buffer_bytes": row * ratio * s["n_overlaps"], "buffer_traffic_bytes": row + row * s["n_overlaps"]}
     if not is_sparse(s):
         return {**found, "full_elements_per_token": s["d_head"] / ratio, "full_attention_flops": flops / ratio,
-                "full_prefill_flops": flops / ratio}
+                "full_prefill_flops": flops / ratio, "full_elementwise_flops": elementwise / ratio}
     index = _index_state(s, attention_work.indexer_flops(s["n_index_heads"], s["d_index"]))
     per_token = {name: value / ratio for name, value in index.items() if name != "index_top_k"}
     return {**found, **per_token, "sparse_elements_per_token": s["d_head"] / ratio, "sparse_attention_flops": flops / ratio,
-            "index_top_k": s["index_top_k"] * ratio}
+            "sparse_elementwise_flops": elementwise / ratio, "index_top_k": s["index_top_k"] * ratio}
 
 
 # --- states that do not grow --------------------------------------------------------------------
@@ -253,10 +254,11 @@ KINDS: dict[str, Kind] = {
                     f", {s['index_top_k']:,} selected" if is_sparse(s) else ""), layer_operations.latent_attention),
     "compressed": Kind(_COMPRESSED, {"n_index_heads": 0, "d_index": 0}, _compressed_params, _compressed_state, lambda s: 1,
                        lambda s: f"1 entry of {s['d_head']} for {s['compress_ratio']} tokens, window {s['window']:,}" + (
-                           f", {s['index_top_k']:,} selected" if is_sparse(s) else ""), None),
+                           f", {s['index_top_k']:,} selected" if is_sparse(s) else ""), layer_operations.compressed_attention),
     "shared_window": Kind(("d_head", "window", "q_rank", "n_output_groups", "output_rank"), {}, _shared_window_params,
                           _shared_window_state, lambda s: 1,
-                          lambda s: f"1 shared key and value of {s['d_head']}, window {s['window']:,}", None),
+                          lambda s: f"1 shared key and value of {s['d_head']}, window {s['window']:,}",
+                          layer_operations.compressed_attention),
     "linear": Kind(("n_state_heads", "d_key", "d_value"), {},
                    lambda d, n_heads, s: transformer.linear_attention_params(d, s["n_state_heads"], s["d_key"], s["d_value"]),
                    _linear_state, lambda s: s["n_state_heads"], _state_words("linear"), layer_operations.lightning_attention, grows=False),

@@ -45,9 +45,7 @@ def facts_from(place: str, shapes: Mapping) -> dict:
     table = transformer.embedding_params(full["vocab_size"], full["d_model"])
     counts = {"n_params": sum(parts.values()), "n_active_params": sum(parts.values()) - idle, "n_expert_params": routed,
               "n_lookup_params": 0 if full["tied_embeddings"] else table, "n_head_params": table}
-    work = {}
-    if all(layers.kind_of(group).operations for group in shapes["layers"]):
-        work = {"token_flops": ledger.token_flops(full), "logit_flops": ledger.logit_flops(full)}
+    work = {"token_flops": ledger.token_flops(full), "logit_flops": ledger.logit_flops(full)}
     return {**dense, **shapes, **_shared_by_all(shapes["layers"]), **_state_sums(place, shapes), **counts, **work}
 
 
@@ -58,7 +56,6 @@ def parameters(shapes: Mapping) -> dict[str, int]:
     expert_in = s["d_expert_in"] or d
     expert = moe.expert_params(expert_in, s["d_expert"]) + s["expert_bias"] * (2 * s["d_expert"] + expert_in)
     router_bias = s["router_bias"] * (mixtures - s["n_hash_layers"]) * s["n_experts"]
-    streams = s["n_residual_streams"]
     return {
         "embedding": transformer.embedding_params(s["vocab_size"], d),
         "attention": sum(group["n"] * layers.params(d, s["n_heads"], group) for group in s["layers"]),
@@ -139,6 +136,9 @@ def check(place: str, shapes: Mapping) -> None:
     known = {*NEEDED, *MIXTURE, *OPTIONAL, "layers"}
     if unknown := sorted(set(shapes) - known):
         raise ShapeError(f"{place} has {', '.join(unknown)}, which no model has; it may have {', '.join(sorted(known))}")
+    if bool(shapes.get("n_residual_vectors")) != bool(shapes.get("residual_block")):
+        raise ShapeError(f"{place} has n_residual_vectors = {shapes.get('n_residual_vectors', 0)} and residual_block = "
+                         f"{shapes.get('residual_block', 0)}; attention residuals need both, and neither stands alone")
     is_mixture = "n_experts" in shapes
     dense_layers = shapes.get("n_dense_layers", 0) if is_mixture else 1
     _check_whole(place, shapes, NEEDED + (MIXTURE if is_mixture else ()) + (("d_ff",) if dense_layers else ()))

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy
 
-from . import latent_attention, mixture, recurrent_attention, softmax_attention
-from .parts import add_bias, add_residual, layer_norm, rms_norm
+from . import compressed_attention, latent_attention, mixture, recurrent_attention, residuals, softmax_attention
+from .parts import add_bias, layer_norm, rms_norm
 
 
 class ReferenceError(ValueError):
@@ -31,17 +31,20 @@ class Kind:
 
 
 _softmax = Kind(softmax_attention.weights, softmax_attention.empty_cache, softmax_attention.attention)
+_compressed = Kind(compressed_attention.weights, compressed_attention.empty_cache, compressed_attention.attention)
 _delta = recurrent_attention
 KINDS: dict[str, Kind] = {
     "full": _softmax, "sliding": _softmax, "chunked": _softmax, "sparse": _softmax,
     "mla": Kind(latent_attention.weights, latent_attention.empty_cache, latent_attention.attention),
+    "compressed": _compressed, "shared_window": _compressed,
     "linear": Kind(_delta.linear_weights, _delta.linear_cache, _delta.linear_attention),
     "gated_delta": Kind(_delta.gated_delta_weights, _delta.delta_cache, _delta.delta_attention),
     "kda": Kind(_delta.kda_weights, _delta.delta_cache, _delta.delta_attention),
 }
 DEFAULTS = {"n_experts": 1, "n_dense_layers": None, "tied_embeddings": False, "mlp_gated": True, "mlp_bias": False,
             "norms_per_layer": 2, "norm_bias": False, "head_bias": False, "router_bias": False, "expert_bias": False,
-            "shared_gate": False, "d_shared": 0, "d_expert_in": 0, "d_expert": 0, "n_shared_experts": 0}
+            "shared_gate": False, "d_shared": 0, "d_expert_in": 0, "d_expert": 0, "n_shared_experts": 0,
+            "n_hash_layers": 0, "n_residual_streams": 0, "n_residual_vectors": 0, "residual_block": 0}
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,9 @@ class Step:
     n_heads: int
     paths: Paths
 
-    def angles(self, width):
-        """Cosine and sine [tokens, width/2] of the rotary embedding at the positions of the pass."""
-        positions = numpy.arange(self.start, self.start + self.tokens)
+    def angles(self, width, positions=None):
+        """Cosine and sine [tokens, width/2] of the rotary embedding at the positions of the pass, or at others."""
+        positions = numpy.arange(self.start, self.start + self.tokens) if positions is None else positions
         turns = positions[:, None] * 10_000.0 ** (-numpy.arange(width // 2) * 2 / width)
         return numpy.cos(turns), numpy.sin(turns)
 
@@ -119,22 +122,21 @@ class Decoder:
         """
         tokens = self._checked(tokens, cache)
         step = Step(cache.length, tokens.shape[1], self.shapes["n_heads"], paths)
-        x = self.weights["embedding"][tokens]
-        for w, s, kept in zip(self.weights["layers"], self.kinds, cache.layers):
-            x = self._block(x, w, s, kept, step)
+        stream = residuals.stream(self.weights["embedding"][tokens], self.shapes)
+        by_token = self.shapes["n_dense_layers"] + self.shapes["n_hash_layers"]  # mixtures before this layer choose experts so
+        for i, (w, s, kept) in enumerate(zip(self.weights["layers"], self.kinds, cache.layers)):
+            self._block(stream, w, s, kept, step, tokens if i < by_token else None)
         cache.length += step.tokens
-        x = self._norm(x if every else x[:, -1], self.weights["norm"])
+        x = self._norm(stream.last(self.weights["last_residual"], every), self.weights["norm"])
         logits = x @ self.weights["head"]
         return add_bias(logits, self.weights["head_bias"]) if "head_bias" in self.weights else logits
 
-    def _block(self, x, w, s, kept, step):
-        other = (lambda h: mixture.mixture(h, w["mlp"], self.shapes)) if "router" in w["mlp"] else (lambda h: mixture.mlp(h, w["mlp"]))
-        h = self._norm(x, w["attention_norm"])
-        change = KINDS[s["attention"]].attention(h, w["attention"], s, kept, step)
-        if "mlp_norm" not in w:  # both halves of the block read the same normalized stream
-            return add_residual(add_residual(x, change), other(h))
-        x = add_residual(x, change)
-        return add_residual(x, other(self._norm(x, w["mlp_norm"])))
+    def _block(self, stream, w, s, kept, step, tokens):
+        x = self._norm(stream.read(w["attention_residual"]), w["attention_norm"])
+        stream.write(KINDS[s["attention"]].attention(x, w["attention"], s, kept, step))
+        if "mlp_norm" in w:  # else both halves of the block read the same normalized stream
+            x = self._norm(stream.read(w["mlp_residual"]), w["mlp_norm"])
+        stream.write(mixture.mixture(x, w["mlp"], self.shapes, tokens) if "router" in w["mlp"] else mixture.mlp(x, w["mlp"]))
 
     def _norm(self, x, w):
         return layer_norm(x, w["weight"], w["bias"]) if "bias" in w else rms_norm(x, w["weight"])
@@ -178,38 +180,47 @@ def build(shapes: Mapping, seed: int = 0, max_context: int = 4096) -> Decoder:
 
     layers = []
     for i, group in enumerate(group for group in s["layers"] for _ in range(group["n"])):
-        dense = i < s["n_dense_layers"]
+        dense, by_token = i < s["n_dense_layers"], i < s["n_dense_layers"] + s["n_hash_layers"]
         layer = {"attention_norm": norm(), "attention": KINDS[group["attention"]].weights(draw, s["d_model"], s["n_heads"], group),
                  "mlp": mixture.mlp_weights(draw, s["d_model"], s["d_ff"], s["mlp_gated"], s["mlp_bias"]) if dense
-                 else mixture.mixture_weights(draw, s)}
+                 else mixture.mixture_weights(draw, {**s, "router_bias": s["router_bias"] and not by_token}),
+                 "attention_residual": residuals.weights(draw, s), "mlp_residual": residuals.weights(draw, s)}
         if s["norms_per_layer"] == 2:
             layer["mlp_norm"] = norm()
         layers.append(layer)
     embedding = rng.standard_normal((s["vocab_size"], s["d_model"]))
-    weights = {"embedding": embedding, "layers": layers, "norm": norm(),
+    weights = {"embedding": embedding, "layers": layers, "norm": norm(), "last_residual": residuals.weights(draw, s, last=True),
                "head": embedding.T if s["tied_embeddings"] else draw(s["d_model"], s["vocab_size"])}
     if s["head_bias"]:
         weights["head_bias"] = draw(s["vocab_size"])
     return Decoder(s, weights, max_context)
 
 
-_REFUSED = ("n_hash_layers", "n_residual_streams", "n_residual_vectors")
-
-
 def _check(s: Mapping) -> None:
     if strange := sorted({group["attention"] for group in s["layers"]} - set(KINDS)):
         raise ReferenceError(f"layers of kind {', '.join(strange)}; the reference model runs {', '.join(KINDS)}")
-    if found := [name for name in _REFUSED if s.get(name)]:
-        raise ReferenceError(f"{', '.join(f'{name} = {s[name]}' for name in found)}; the reference model has one residual "
-                             f"stream and routes by score")
     if s["norms_per_layer"] not in (1, 2):
         raise ReferenceError(f"norms_per_layer = {s['norms_per_layer']}; the reference model has 1 or 2")
+    if s["norms_per_layer"] == 1 and (s["n_residual_streams"] or s["n_residual_vectors"]):
+        raise ReferenceError(f"norms_per_layer = 1 with n_residual_streams = {s['n_residual_streams']} and n_residual_vectors = "
+                             f"{s['n_residual_vectors']}; each half of a block reads such streams itself, which needs 2 norms")
+    if s["n_residual_vectors"] not in (0, 4 * s["n_layers"] + 2):
+        raise ReferenceError(f"n_residual_vectors = {s['n_residual_vectors']} with n_layers = {s['n_layers']}; each sublayer and "
+                             f"the last read have two, {4 * s['n_layers'] + 2} in all, or there are none, 0")
+    if bool(s["n_residual_vectors"]) != bool(s["residual_block"]):
+        raise ReferenceError(f"n_residual_vectors = {s['n_residual_vectors']} and residual_block = {s['residual_block']}; attention "
+                             f"residuals need both, and neither stands alone")
+    if s["n_residual_streams"] and s["n_residual_vectors"]:
+        raise ReferenceError(f"n_residual_streams = {s['n_residual_streams']}, n_residual_vectors = {s['n_residual_vectors']}; a "
+                             f"model has streams side by side or attends to earlier ones, so one of the two must be 0")
     if s["n_active_experts" if "n_active_experts" in s else "n_experts"] > s["n_experts"]:
         raise ReferenceError(f"n_active_experts = {s['n_active_experts']} of n_experts = {s['n_experts']}; a token can use each once")
     for group in s["layers"]:
-        for part, whole in ((("n_kv_heads"), s["n_heads"]), ("n_key_heads", group.get("n_state_heads"))):
+        for part, whole in (("n_kv_heads", s["n_heads"]), ("n_output_groups", s["n_heads"]),
+                            ("n_key_heads", group.get("n_state_heads"))):
             if part in group and whole % group[part]:
                 raise ReferenceError(f"{whole} heads for {part} = {group[part]}; the first must be a multiple of the second")
-        turned = group.get("d_rope", group.get("d_head", 2))
-        if turned % 2:
-            raise ReferenceError(f"a width of {turned} to rotate; rotary pairs need an even one")
+        turned = [group.get("d_rope", group.get("d_head", 2))]
+        turned += [group["d_index"]] if "compress_ratio" in group and "d_index" in group else []
+        if odd := [width for width in turned if width % 2]:
+            raise ReferenceError(f"a width of {odd[0]} to rotate; rotary pairs need an even one")

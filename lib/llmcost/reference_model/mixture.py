@@ -2,7 +2,7 @@
 
 import numpy
 
-from .parts import add_bias, gelu, gate_output, rms_norm, swiglu
+from .parts import add_bias, gate_output, gelu, rms_norm, swiglu
 
 
 def mlp_weights(draw, d_model, d_ff, gated=True, bias=False, prefix=""):
@@ -44,10 +44,14 @@ def mixture_weights(draw, s):
     return found
 
 
-def mixture(x, w, s):
-    """One mixture: each token passes through its experts, weighted, and through what is shared. `x` [sequences, tokens, d_model]."""
+def mixture(x, w, s, tokens=None):
+    """One mixture: each token passes through its experts, weighted, and through what is shared. `x` [sequences, tokens, d_model].
+
+    The numbers of the `tokens` are given where they choose the experts.
+    """
     rows = x.reshape(-1, x.shape[-1])
-    chosen, weight = route(rows @ w["router"], s["n_active_experts"], w.get("router_bias"))
+    fixed = None if tokens is None else experts_of(tokens, s["n_active_experts"], s["n_experts"])
+    chosen, weight = route(rows @ w["router"], s["n_active_experts"], w.get("router_bias"), fixed)
     entering = rms_norm(rows @ w["expert_in"], w["expert_in_norm"]) if "expert_in" in w else rows
     found = numpy.zeros_like(entering)
     for expert in numpy.unique(numpy.asarray(chosen)):
@@ -62,13 +66,23 @@ def mixture(x, w, s):
     return found.reshape(x.shape)
 
 
-def route(logits, n_active, bias=None):
-    """The `n_active` experts of each token with the highest logits, and their weights, which add up to 1.
+def experts_of(tokens, n_active, n_experts):
+    """Experts [tokens, n_active] that depend on nothing but the number of a token.
 
-    A bias counts when experts are chosen, not when they are weighted. Source: DeepSeek-V3, section 2.1.2.
+    DeepSeek-V4 has a table of them in its first layers; here they follow one another.
     """
-    ranked = logits if bias is None else logits + bias
-    chosen = numpy.argpartition(ranked, ranked.shape[-1] - n_active, axis=-1)[:, ranked.shape[-1] - n_active:]
+    return (tokens.reshape(-1, 1) * n_active + numpy.arange(n_active)) % n_experts
+
+
+def route(logits, n_active, bias=None, chosen=None):
+    """The `n_active` experts of each token with the highest logits, or those `chosen`, and their weights, which add up to 1.
+
+    A bias counts when experts are chosen, not when they are weighted. Source: DeepSeek-V3, section 2.1.2. Experts
+    that are chosen otherwise are weighted by their logits, too. Source: DeepSeek-V4, released inference code.
+    """
+    if chosen is None:
+        ranked = logits if bias is None else logits + bias
+        chosen = numpy.argpartition(ranked, ranked.shape[-1] - n_active, axis=-1)[:, ranked.shape[-1] - n_active:]
     found = numpy.take_along_axis(logits, chosen, axis=-1)
     exponentials = numpy.exp(found - found.max(axis=-1, keepdims=True))
     return chosen, exponentials / exponentials.sum(axis=-1, keepdims=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from math import gcd
 
 WHOLE = ("tied_embeddings mlp_gated mlp_bias norms_per_layer norm_bias head_bias router_bias expert_bias shared_gate "
-         "n_shared_experts n_hash_layers n_residual_streams").split()
+         "n_shared_experts n_residual_streams").split()
 SMALL = {"d_head": 8, "d_nope": 6, "d_rope": 4, "d_value": 8, "kv_rank": 10, "q_rank": 12, "d_key": 6, "window": 5, "chunk": 4,
          "n_index_heads": 2, "d_index": 6, "index_top_k": 3, "n_output_groups": 2, "output_rank": 6, "compress_ratio": 2}
 KEPT = ("attention qkv_bias output_bias qk_norm sinks output_gate full_rank_gate conv_width n_overlaps index_bytes_per_element "
@@ -36,6 +36,9 @@ def scaled(facts: Mapping, d_model: int = D_MODEL, layers_of_each: int = 1) -> d
         dense = min(1, facts["n_dense_layers"], small["n_layers"] - 1)
         small |= {"n_experts": min(facts["n_experts"], MOST_EXPERTS), "n_active_experts": min(facts["n_active_experts"], 3),
                   "n_shared_experts": facts["n_shared_experts"], "d_expert": share("d_expert"), "n_dense_layers": dense}
+        small |= {"n_hash_layers": 1} if facts.get("n_hash_layers") else {}
+    if facts.get("n_residual_vectors"):  # two for each sublayer and for the last read, as in the large model
+        small |= {"n_residual_vectors": 4 * small["n_layers"] + 2, "residual_block": 2}
     return small
 
 

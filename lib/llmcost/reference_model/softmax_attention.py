@@ -103,19 +103,19 @@ def attend(queries, keys, values, step, width, first, sinks=None, chosen=None):
         found = scores(queries, seen, width)
         index = numpy.arange(begin, keys.shape[-2])
         visible = (index >= numpy.array(begins)[:, None]) & (index < numpy.array(ends)[:, None])
-        return weighted_values(_shares(numpy.where(visible, found, -numpy.inf), sinks), values[..., begin:, :])
+        return weighted_values(shares(numpy.where(visible, found, -numpy.inf), sinks), values[..., begin:, :])
     rows = []
     for row in range(step.tokens):
         seen_keys, seen_values = keys[..., begins[row]:ends[row], :], values[..., begins[row]:ends[row], :]
         if chosen is not None:
             picked = chosen[row].reshape(chosen[row].shape[0], *(1,) * (keys.ndim - 3), -1, 1)
             seen_keys, seen_values = (numpy.take_along_axis(seen, picked, axis=-2) for seen in (seen_keys, seen_values))
-        weight = _shares(scores(queries[..., row:row + 1, :], seen_keys, width), sinks)
+        weight = shares(scores(queries[..., row:row + 1, :], seen_keys, width), sinks)
         rows.append(weighted_values(weight, seen_values))
     return numpy.concatenate(rows, axis=-2)
 
 
-def _shares(found, sinks):
+def shares(found, sinks):
     """Softmax of the scores; a sink is one more score of each row, whose share goes to no value. Source: Xiao 2023."""
     if sinks is None:
         return softmax(found)

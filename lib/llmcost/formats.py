@@ -8,8 +8,8 @@ from decimal import ROUND_HALF_UP, Decimal
 
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 
-_DECIMAL = ["", "k", "M", "G", "T", "P", "E"]
-_BINARY = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"]
+_DECIMAL = ["", "k", "M", "G", "T", "P", "E", "Z", "Y"]
+_BINARY = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi"]
 _SMALL = ["", "m", "\N{MICRO SIGN}", "n"]
 _SCALED = {"byte": "B", "byte/token": "B/token", "byte/second": "B/s", "byte/element": "B/element",
            "byte/parameter": "B/parameter", "flop": "FLOP", "flop/second": "FLOP/s"}

@@ -9,8 +9,8 @@
 
   // ---------------------------------------------------------------- formats
 
-  const PREFIXES = ["", "k", "M", "G", "T", "P", "E"];
-  const BINARY_PREFIXES = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+  const PREFIXES = ["", "k", "M", "G", "T", "P", "E", "Z", "Y"];
+  const BINARY_PREFIXES = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi"];
   const COUNTS = { 1: "", token: "token", sequence: "sequence", head: "head", layer: "layer" };
   const PLAIN = { "token/second": "tokens/s", "flop/byte": "FLOP/byte" };
   const PRICES = { // multiplied where people read it
@@ -81,7 +81,7 @@
     1: /^$/, token: /^tok(ens?)?$/, sequence: /^sequences?$/, head: /^heads?$/, layer: /^layers?$/,
   };
   const EXAMPLES = {
-    byte: "328000, 3.3e5 or 328 kB", second: "0.042, 4.2e-2 or 42 ms", flop: "2.9e14 or 290 TFLOP",
+    byte: "328000, 3.3e5 or 328 kB", second: "0.042, 4.2e-2 or 42 ms", flop: "1.5e12 or 1.5 TFLOP",
     usd: "1.71 or $1.71", fraction: "0.35 or 35 %", "usd/token": "3 or $3 per million tokens", "usd/second": "2.5 or $2.50/h",
   };
   const NUMBER = /^[~≈]?\s*([-−+]?)\s*\$?\s*(\d{1,3}(?:,\d{3})+|\d+|(?=\.\d))(\.\d*)?(e[-+]?\d+)?\s*(.*)$/i;

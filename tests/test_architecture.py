@@ -9,7 +9,7 @@ import pytest
 
 LIB = Path(__file__).parents[1] / "lib" / "llmcost"
 FORMULAS = {"units", "elementwise", "attention", "attention_work", "moe", "transformer", "capacity", "roofline", "serving",
-            "economics", "bills", "operations", "precision", "training", "notation", "formats"}
+            "economics", "bills", "operations", "parallelism", "precision", "training", "notation", "formats"}
 MAY_IMPORT = {
     "__init__": set(), "units": set(), "elementwise": set(), "notation": set(), "formats": set(), "config_fields": set(),
     "usage": set(),
@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "economics": {"units"},
     "training": {"units", "elementwise"},
     "operations": {"units", "elementwise", "attention_work", "roofline"},
+    "parallelism": {"units", "elementwise"},
     "layer_operations": {"attention_work", "operations", "roofline"},
     "layers": {"attention", "attention_work", "layer_operations", "transformer"},
     "ledger": {"layer_operations", "layers", "operations", "roofline"},
@@ -40,7 +41,7 @@ MAY_IMPORT = {
     "catalog": {"configs", "notation", "precision", "records"},
     "prices": {"catalog", "records"},
     "faces": {"attention", "attention_work", "moe", "transformer", "precision", "capacity", "roofline", "serving",
-              "bills", "economics", "operations", "training", "notation"},
+              "bills", "economics", "operations", "parallelism", "training", "notation"},
     "claims": {"catalog", "faces"},
     "book": {"catalog", "claims", "faces", "formats", "layers", "notation", "precision", "prices", "records", "usage"},
 }

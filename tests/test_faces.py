@@ -28,7 +28,7 @@ def sample(names, rng, size=SAMPLES) -> dict[str, numpy.ndarray]:
         drawn = numpy.clip(drawn, row.low, row.high)
         drawn[:2] = row.low, row.high
         values[name] = numpy.round(drawn) if row.whole else drawn
-    if "n_active_experts" in values:  # a token cannot use more experts than there are
+    if {"n_active_experts", "n_experts"} <= set(values):  # a token cannot use more experts than there are
         values["n_active_experts"] = numpy.minimum(values["n_active_experts"], values["n_experts"])
     if "n_expert_params" in values:  # experts are a part of the parameters
         values["n_expert_params"] = numpy.floor(values["n_params"] * rng.uniform(0, 0.98, size))

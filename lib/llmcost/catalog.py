@@ -21,7 +21,7 @@ from pathlib import Path
 from .configs import ConfigError, max_context, shapes_from_config, weight_formats
 from .notation import NOTATION
 from .precision import BYTES_PER_ELEMENT
-from .records import KINDS, Accelerator, FactError, Model, Source, UnknownName
+from .records import KINDS, Accelerator, FactError, Model, Record, Source, UnknownName
 
 DATA = Path(os.environ.get("LLMCOST_DATA") or Path(__file__).parents[2] / "data")
 
@@ -191,8 +191,14 @@ _WHERE_PUBLISHED = ("link_bandwidth_per_direction", "power_w")
 
 
 def accelerator_from(file: str, key: str, table: Mapping) -> Accelerator:
-    """An accelerator record from its table. Raises `FactError` for a number that is missing or not positive."""
+    """An accelerator record from its table, with the facts of its kind of link.
+
+    Raises `FactError` for a number that is missing or not positive.
+    """
     name, values, sources = read_record(file, key, table)
+    for link in LINKS.values():
+        if values.get("link", "").startswith(link.name):
+            values, sources = {**link.facts, **values}, {**link.sources, **sources}
     peaks = [fact for fact in values if fact.startswith("peak_")] or ["peak_flops_bf16"]
     for fact in (*_ACCELERATOR_FACTS, *peaks, *(fact for fact in _WHERE_PUBLISHED if fact in values)):
         if not _is_number(values.get(fact)) or values[fact] <= 0:
@@ -254,7 +260,11 @@ def _load(file: str, what: str, build: Callable) -> Named:
     return Named(what, _read_toml(file), lambda key, table: build(file, key, table))
 
 
+LINKS = _load("links.toml", "link", lambda file, key, table: Record(key, *read_record(file, key, table)))
 MODELS = _load("models.toml", "model", model_from)
 GPUS = _load("accelerators.toml", "accelerator", accelerator_from)
 ASSUMPTIONS = _load("assumptions.toml", "assumption", assumption_from)
+ASSUMED = Record("assumed", "the assumptions", {key: one.value for key, one in ASSUMPTIONS.items()},
+                 {key: one.source for key, one in ASSUMPTIONS.items()})
+"""Every assumed value by name, to stand beside models and accelerators in `at`."""
 BYTES = Named("number format", BYTES_PER_ELEMENT)

@@ -17,10 +17,10 @@ from typing import get_type_hints
 import sympy
 from sympy.printing.jscode import JavascriptCodePrinter
 
-from . import attention, attention_work, bills, capacity, economics, moe, operations, precision, roofline, serving, training, transformer
+from . import attention, attention_work, bills, capacity, economics, moe, operations, parallelism, precision, roofline, serving, training, transformer
 from .notation import NOTATION
 
-FORMULA_MODULES = (attention, attention_work, moe, transformer, precision, capacity, roofline, operations, serving, bills, economics,
+FORMULA_MODULES = (attention, attention_work, moe, transformer, precision, capacity, roofline, operations, parallelism, serving, bills, economics,
                    training)
 
 

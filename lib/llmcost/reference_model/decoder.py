@@ -125,20 +125,20 @@ class Decoder:
         stream = residuals.stream(self.weights["embedding"][tokens], self.shapes)
         by_token = self.shapes["n_dense_layers"] + self.shapes["n_hash_layers"]  # mixtures before this layer choose experts so
         for i, (w, s, kept) in enumerate(zip(self.weights["layers"], self.kinds, cache.layers)):
-            self._block(stream, w, s, kept, step, tokens if i < by_token else None)
+            self.block(stream, w, s, kept, step, tokens if i < by_token else None)
         cache.length += step.tokens
-        x = self._norm(stream.last(self.weights["last_residual"], every), self.weights["norm"])
+        x = self.norm(stream.last(self.weights["last_residual"], every), self.weights["norm"])
         logits = x @ self.weights["head"]
         return add_bias(logits, self.weights["head_bias"]) if "head_bias" in self.weights else logits
 
-    def _block(self, stream, w, s, kept, step, tokens):
-        x = self._norm(stream.read(w["attention_residual"]), w["attention_norm"])
+    def block(self, stream, w, s, kept, step, tokens):
+        x = self.norm(stream.read(w["attention_residual"]), w["attention_norm"])
         stream.write(KINDS[s["attention"]].attention(x, w["attention"], s, kept, step))
         if "mlp_norm" in w:  # else both halves of the block read the same normalized stream
-            x = self._norm(stream.read(w["mlp_residual"]), w["mlp_norm"])
+            x = self.norm(stream.read(w["mlp_residual"]), w["mlp_norm"])
         stream.write(mixture.mixture(x, w["mlp"], self.shapes, tokens) if "router" in w["mlp"] else mixture.mlp(x, w["mlp"]))
 
-    def _norm(self, x, w):
+    def norm(self, x, w):
         return layer_norm(x, w["weight"], w["bias"]) if "bias" in w else rms_norm(x, w["weight"])
 
     def _checked(self, tokens, cache):

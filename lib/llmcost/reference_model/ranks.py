@@ -28,12 +28,13 @@ TENSOR_PLAN = {
     "mlp.expert_gate": "column", "mlp.expert_up": "column", "mlp.expert_down": "row", "mlp.expert_gate_bias": "column",
     "mlp.expert_up_bias": "column", "mlp.expert_down_bias": "first",
     "mlp.shared_gate": "column", "mlp.shared_up": "column", "mlp.shared_down": "row",
-    "head": "column", "head_bias": "column",
+    "embedding": "row", "head": "column", "head_bias": "column",
 }
 """How each weight of the model is cut, like the plan of a framework; a weight that is not named stays whole on every rank.
 
-column: by outputs; row: by inputs, which gives partial sums; heads: by columns, and a KV head is copied where there are
-fewer of them than ranks; stack: by the first axis, a head each; first: on the first rank, so that it is added once.
+column: by outputs; row: by inputs, which gives partial sums (an embedding's inputs are the tokens); heads: by columns, and a
+KV head is copied where there are fewer of them than ranks; stack: by the first axis, a head each; first: on the first
+rank, so that it is added once.
 """
 EXPERT_PLAN = {f"mlp.expert_{name}": "stack" for name in ("gate", "up", "down", "gate_bias", "up_bias", "down_bias")}
 """The same where ranks share nothing but the experts of the mixtures."""
@@ -111,10 +112,13 @@ def _check(s, n_ranks, plan):
 
 # --- programs of one rank ---------------------------------------------------------------------------
 
-def tensor_program(decoder: Decoder, cache, tokens, paths: Paths = Paths(), every: bool = False):
+def tensor_program(decoder: Decoder, cache, tokens, rank: int, paths: Paths = Paths(), every: bool = False):
     """One pass on one rank of a tensor-parallel group; every rank gets the same `tokens` and returns all logits."""
     step = Step(cache.length, tokens.shape[1], decoder.shapes["n_heads"], paths)
-    stream = residuals.stream(decoder.weights["embedding"][tokens], decoder.shapes)
+    table = decoder.weights["embedding"]  # the rows of some tokens: a rank has nothing to say of the others
+    mine = (tokens // len(table) == rank)[..., None]
+    embedded = yield "all_reduce", numpy.where(mine, table[tokens % len(table)], 0.0)
+    stream = residuals.stream(embedded, decoder.shapes)
     for w, s, kept in zip(decoder.weights["layers"], decoder.kinds, cache.layers):
         x = decoder.norm(stream.read(w["attention_residual"]), w["attention_norm"])
         stream.write((yield "all_reduce", KINDS[s["attention"]].attention(x, w["attention"], s, kept, step)))
@@ -206,7 +210,9 @@ class TensorParallel:
     def forward(self, tokens, paths: Paths = Paths(), every: bool = False):
         """Logits, as of `Decoder.forward`."""
         tokens = numpy.asarray(tokens)
-        return run([tensor_program(rank, cache, tokens, paths, every) for rank, cache in zip(self.ranks, self.caches)], self.wire)[0]
+        programs = [tensor_program(decoder, cache, tokens, rank, paths, every)
+                    for rank, (decoder, cache) in enumerate(zip(self.ranks, self.caches))]
+        return run(programs, self.wire)[0]
 
 
 class ExpertParallel:

@@ -9,7 +9,7 @@ import pytest
 
 LIB = Path(__file__).parents[1] / "lib" / "llmcost"
 FORMULAS = {"units", "elementwise", "attention", "attention_work", "moe", "transformer", "capacity", "roofline", "serving",
-            "economics", "bills", "operations", "parallelism", "precision", "training", "notation", "formats"}
+            "economics", "bills", "operations", "collectives", "parallelism", "precision", "training", "notation", "formats"}
 MAY_IMPORT = {
     "__init__": set(), "units": set(), "elementwise": set(), "notation": set(), "formats": set(), "config_fields": set(),
     "usage": set(),
@@ -25,7 +25,8 @@ MAY_IMPORT = {
     "economics": {"units"},
     "training": {"units", "elementwise"},
     "operations": {"units", "elementwise", "attention_work", "roofline"},
-    "parallelism": {"units", "elementwise"},
+    "collectives": {"units", "elementwise"},
+    "parallelism": {"units", "elementwise", "collectives"},
     "layer_operations": {"attention_work", "operations", "roofline"},
     "layers": {"attention", "attention_work", "layer_operations", "transformer"},
     "ledger": {"layer_operations", "layers", "operations", "roofline"},
@@ -41,12 +42,13 @@ MAY_IMPORT = {
     "catalog": {"configs", "notation", "precision", "records"},
     "prices": {"catalog", "records"},
     "faces": {"attention", "attention_work", "moe", "transformer", "precision", "capacity", "roofline", "serving",
-              "bills", "economics", "operations", "parallelism", "training", "notation"},
+              "bills", "economics", "operations", "collectives", "parallelism", "training", "notation"},
     "claims": {"catalog", "faces"},
-    "layouts": {"attention", "capacity", "faces", "parallelism", "serving", "transformer"},
+    "layouts": {"attention", "capacity", "collectives", "faces", "parallelism", "serving", "transformer"},
     "book": {"catalog", "claims", "faces", "formats", "layers", "notation", "precision", "prices", "records", "usage"},
 }
-MAY_IMPORT_FROM_OUTSIDE = {"faces": {"sympy"}, "counting": {"numpy"}, "reference_model": {"numpy"}, "book": {"IPython", "ipywidgets", "matplotlib", "cycler", "numpy"}}
+MAY_IMPORT_FROM_OUTSIDE = {"faces": {"sympy"}, "counting": {"numpy"}, "reference_model": {"numpy"},
+                           "book": {"IPython", "ipywidgets", "matplotlib", "cycler", "numpy"}}
 STANDARD = set(sys.stdlib_module_names)
 
 

@@ -52,3 +52,10 @@ def test_a_gpu_computes_in_bf16_unless_a_peak_is_given():
     in_fp8 = dataclasses.replace(claim, given={"gpu": "h100_sxm", "peak_flops": catalog.GPUS["h100_sxm"].peak_flops_fp8})
     assert claims.derive(claim) == "exact"
     assert claims.evaluate(in_fp8) == pytest.approx(590.7, abs=0.1)
+
+
+def test_what_is_not_given_is_assumed():
+    claim = claims.Claim(id="x", source="001", place="", chapter="", statement="", verdict="exact", why="", printed="3", unit="us",
+                         formula="collectives.all_reduce_seconds", given={"gpu": "h100_sxm", "n_gpus": 4, "message_bytes": 16384})
+    one_more = dataclasses.replace(claim, given={**claim.given, "one_shot_hops": catalog.ASSUMED.one_shot_hops + 1})
+    assert claims.evaluate(one_more) - claims.evaluate(claim) == pytest.approx(catalog.GPUS["h100_sxm"].hop_seconds / 1e-6)

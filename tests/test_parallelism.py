@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmcost import capacity, parallelism, serving, transformer
+from llmcost import capacity, collectives, parallelism, serving, transformer
 from llmcost.catalog import ASSUMED, GPUS, MODELS, read_csv
 from llmcost.faces import at
 from llmcost.layouts import Layout, LayoutError, memory_per_gpu, problems, step_seconds, wire_bytes
@@ -55,8 +55,8 @@ def test_tensor_parallel_is_the_whole_model_and_sends_what_the_formula_says(shap
         logits = group.forward(some[:, begin:end], every=True)
         numpy.testing.assert_allclose(logits, whole[:, begin:end], rtol=1e-9, atol=1e-10)
         stream, scores = (2 * (end - begin) * width * 8 for width in (shapes["d_model"], shapes["vocab_size"]))
-        one = {"ring": parallelism.ring_bytes, "one-shot": parallelism.one_shot_bytes}[algorithm](stream, n_ranks)
-        a_rank = (parallelism.tensor_all_reduces(shapes["n_layers"]) + 1) * one + parallelism.share_bytes(scores, n_ranks)
+        one = {"ring": collectives.ring_bytes, "one-shot": collectives.one_shot_bytes}[algorithm](stream, n_ranks)
+        a_rank = (parallelism.tensor_all_reduces(shapes["n_layers"]) + 1) * one + collectives.share_bytes(scores, n_ranks)
         assert sum(group.wire.sent) - before == pytest.approx(n_ranks * a_rank, rel=1e-12)
     # Two for each block, one for the embedding, whose rows are shared out.
     assert group.wire.calls == {"all-reduce": 3 * (2 * shapes["n_layers"] + 1), "all-gather": 3}
@@ -83,7 +83,7 @@ def test_dispatch_sends_the_expected_bytes_when_experts_are_chosen_evenly():
     group = ExpertParallel(build(shapes), 4, batch=8)
     group.forward(tokens(8, 3))
     message = parallelism.expert_exchange_bytes(2 * 3, 8, 6, 8)
-    assert group.wire.sent == [2 * parallelism.share_bytes(message, 4)] * 4
+    assert group.wire.sent == [2 * collectives.share_bytes(message, 4)] * 4
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
@@ -93,7 +93,7 @@ def test_pipeline_is_the_whole_model_and_sends_one_stream_between_stages(shapes,
     decoder, some = build(shapes), tokens(4, 3)
     pipeline = Pipeline(decoder, n_stages, batch=4, micro_batches=micro_batches)
     numpy.testing.assert_allclose(pipeline.forward(some), decoder.forward(some, decoder.empty_cache(4)), rtol=1e-9, atol=1e-10)
-    stream = parallelism.activation_bytes(4 * 3, shapes["d_model"], 8)
+    stream = parallelism.stream_bytes(4 * 3, shapes["d_model"], 8)
     assert sum(pipeline.wire.sent) == parallelism.stage_bytes_sent(n_stages, stream)
     assert pipeline.wire.calls["send"] == micro_batches * (n_stages - 1)
 
@@ -154,27 +154,27 @@ def test_collectives_do_what_they_say_and_count_what_they_send(n_ranks, size, al
     parts, wire = [numpy.random.default_rng(i).standard_normal(size) for i in range(n_ranks)], Wire(n_ranks, algorithm)
     for found in wire.all_reduce(parts):
         numpy.testing.assert_allclose(found, sum(parts), rtol=1e-12, atol=1e-13)
-    formula = parallelism.ring_bytes if algorithm == "ring" else parallelism.one_shot_bytes
+    formula = collectives.ring_bytes if algorithm == "ring" else collectives.one_shot_bytes
     assert sum(wire.sent) == pytest.approx(n_ranks * formula(8 * size, n_ranks))
     assert wire.steps == (0 if n_ranks == 1 else 1 if algorithm == "one-shot" else 2 * (n_ranks - 1))
 
     wire = Wire(n_ranks)
     numpy.testing.assert_allclose(numpy.concatenate(wire.reduce_scatter(parts)), sum(parts), rtol=1e-12, atol=1e-13)
-    assert sum(wire.sent) == pytest.approx(n_ranks * parallelism.share_bytes(8 * size, n_ranks))
+    assert sum(wire.sent) == pytest.approx(n_ranks * collectives.share_bytes(8 * size, n_ranks))
 
     wire = Wire(n_ranks)
     assert all(numpy.array_equal(found, numpy.concatenate(parts)) for found in wire.all_gather(parts))
-    assert sum(wire.sent) == n_ranks * parallelism.share_bytes(8 * size * n_ranks, n_ranks)
+    assert sum(wire.sent) == n_ranks * collectives.share_bytes(8 * size * n_ranks, n_ranks)
 
     wire = Wire(n_ranks)
     parcels = [[numpy.full(size, 10 * i + j) for j in range(n_ranks)] for i in range(n_ranks)]
     arrived = wire.all_to_all(parcels)
     assert all(arrived[j][i][0] == 10 * i + j for i, j in itertools.product(range(n_ranks), repeat=2))
-    assert sum(wire.sent) == n_ranks * parallelism.share_bytes(8 * size * n_ranks, n_ranks)
+    assert sum(wire.sent) == n_ranks * collectives.share_bytes(8 * size * n_ranks, n_ranks)
 
 
 def all_reduce(gpu, n_gpus, message_bytes):
-    return at(parallelism.all_reduce_seconds, gpu, ASSUMED, n_gpus=n_gpus, message_bytes=message_bytes)
+    return at(collectives.all_reduce_seconds, gpu, ASSUMED, n_gpus=n_gpus, message_bytes=message_bytes)
 
 
 @pytest.mark.parametrize("key", ["a100_sxm_80gb", "h100_sxm", "b200_sxm", "mi300x"])
@@ -182,7 +182,7 @@ def test_one_gpu_has_nobody_to_talk_to(key):
     gpu = GPUS[key]
     assert all_reduce(gpu, 1, 1e6) == 0
     assert at(parallelism.tensor_seconds, gpu, ASSUMED, n_layers=80, n_gpus=1, message_bytes=1e6) == 0
-    assert parallelism.ring_bytes(1e6, 1) == parallelism.one_shot_bytes(1e6, 1) == parallelism.share_bytes(1e6, 1) == 0
+    assert collectives.ring_bytes(1e6, 1) == collectives.one_shot_bytes(1e6, 1) == collectives.share_bytes(1e6, 1) == 0
     assert parallelism.pipeline_bubble(1, 4) == 0 and parallelism.stage_bytes_sent(1, 1e6) == 0
     assert parallelism.pipeline_seconds(0.5, 1, 1, 1e-5) == 0.5
 
@@ -193,7 +193,7 @@ def test_larger_messages_take_longer_and_tend_to_the_bandwidth(key):
     sizes = numpy.logspace(2, 11, 60)
     found = numpy.array([all_reduce(gpu, 8, size) for size in sizes])
     assert (numpy.diff(found) > 0).all()
-    best = max(parallelism.ring_bytes(1e11, 8) / gpu.link_efficiency, parallelism.in_switch_bytes(1e11, 8) / gpu.switch_efficiency)
+    best = max(collectives.ring_bytes(1e11, 8) / gpu.link_efficiency, collectives.in_switch_bytes(1e11, 8) / gpu.switch_efficiency)
     assert found[-1] <= best / gpu.link_bandwidth_per_direction * 1.01
 
 
@@ -206,11 +206,11 @@ def predicted(row):
     library = row["library"].startswith(("NCCL", "RCCL"))
     given_ = {"n_gpus": n, "message_bytes": size}
     if row["collective"] == "all_reduce":
-        formula = parallelism.library_all_reduce_seconds if library else parallelism.all_reduce_seconds
+        formula = collectives.library_all_reduce_seconds if library else collectives.all_reduce_seconds
         return at(formula, gpu, ASSUMED, given_, **({"rounds": 2} if library else {}))
     if row["collective"] == "all_to_all":
-        return at(parallelism.all_to_all_seconds, gpu, ASSUMED, given_)
-    return at(parallelism.ring_seconds, gpu, ASSUMED, given_, rounds=1)
+        return at(collectives.all_to_all_seconds, gpu, ASSUMED, given_)
+    return at(collectives.ring_seconds, gpu, ASSUMED, given_, rounds=1)
 
 
 @pytest.mark.parametrize("system", ["h100_sxm", "h200_sxm", "b200_sxm"])

@@ -37,7 +37,7 @@ class Claim:
     why : the reason, in one sentence
     printed, unit : the digits as printed and their unit, "" for a statement without digits
     formula, given : "module.name" and its arguments; `model` and `gpu` name catalog records,
-        the GPU computing in BF16
+        the GPU computing in BF16; what neither they nor `given` have is an assumption (`llmcost.catalog.ASSUMED`)
     against : arguments that differ in a second evaluation; ours is then the ratio of the two
     over : a second formula with the same arguments; ours is then the ratio of the two
     right : the right statement, where the source's is not
@@ -78,7 +78,7 @@ def _value(claim: Claim, formula: str, given: Mapping) -> float:
     if unused := sorted(set(given) - known - {"model", "gpu"}):
         raise ClaimError(f"claim {claim.id} gives {', '.join(unused)}, which its formula has no use for")
     taken = {name: given[name] for name in faces.leaves(function) if name in given}
-    return float(faces.at(function, *models, *gpus, **taken))
+    return float(faces.at(function, *models, *gpus, catalog.ASSUMED, **taken))
 
 
 def _function(claim: Claim, formula: str):

@@ -17,21 +17,27 @@ from typing import get_type_hints
 import sympy
 from sympy.printing.jscode import JavascriptCodePrinter
 
-from . import attention, attention_work, bills, capacity, economics, moe, operations, parallelism, precision, roofline, serving, training, transformer
+from . import (attention, attention_work, bills, capacity, collectives, economics, moe, operations, parallelism, precision,
+               roofline, serving, training, transformer)
 from .notation import NOTATION
 
-FORMULA_MODULES = (attention, attention_work, moe, transformer, precision, capacity, roofline, operations, parallelism, serving, bills, economics,
-                   training)
+FORMULA_MODULES = (attention, attention_work, moe, transformer, precision, capacity, roofline, operations, collectives,
+                   parallelism, serving, bills, economics, training)
 
 
 @cache
 def formulas() -> dict[str, Callable]:
-    """Every formula by name: the public functions whose parameters and result all carry units."""
+    """Every formula by name: the public functions whose parameters and result all carry units.
+
+    Raises `NameError` when two modules have a formula of one name.
+    """
     found = {}
     for module in FORMULA_MODULES:
         for name, function in vars(module).items():
             if inspect.isfunction(function) and function.__module__ == module.__name__ and not name.startswith("_"):
                 if all(hasattr(hint, "__metadata__") for hint in get_type_hints(function, include_extras=True).values()):
+                    if name in found:
+                        raise NameError(f"two formulas are called {name}: in {found[name].__module__} and in {module.__name__}")
                     found[name] = function
     return {name: function for name, function in found.items() if len(units(function)) > 1}
 

@@ -8,7 +8,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from . import attention, capacity, parallelism, serving, transformer
+from . import attention, capacity, collectives, parallelism, serving, transformer
 from .faces import at
 
 
@@ -117,11 +117,11 @@ def step_seconds(layout: Layout, model, gpu, assumed: Mapping, batch: float, con
     s = _checked(layout, model)
     if layout.experts > 1 or layout.context > 1:
         raise LayoutError(f"{layout} spreads experts or contexts; step_seconds knows tensor and pipeline parallelism")
-    given = {"n_gpus": layout.tensor, "batch": batch, "context": context, "message_bytes": parallelism.activation_bytes(
+    given = {"n_gpus": layout.tensor, "batch": batch, "context": context, "message_bytes": parallelism.stream_bytes(
         batch, s["d_model"], formats["activation_bytes_per_element"]), **formats}
     sides = {name: at(formula, s, gpu, given) for name, formula in (
         ("weights", serving.weight_reading_seconds), ("state", serving.state_reading_seconds), ("computing", serving.decode_computing_seconds))}
-    between = at(parallelism.point_to_point_seconds, s, gpu, assumed, given) * (layout.stages - 1) if layout.stages > 1 else 0.0
+    between = at(collectives.point_to_point_seconds, s, gpu, assumed, given) * (layout.stages - 1) if layout.stages > 1 else 0.0
     passing = at(parallelism.tensor_seconds, s, gpu, assumed, given)
     step = max(sides["weights"] + sides["state"], sides["computing"]) + passing + between
     return {**sides, "all-reduces": passing, "between stages": between, "step": step}
@@ -135,14 +135,14 @@ def wire_bytes(layout: Layout, model, pass_tokens: float, activation_bytes_per_e
     s = _checked(layout, model)
     groups = layout.n_gpus // layout.stages // (layout.tensor * layout.context)
     tokens = pass_tokens / groups
-    stream = parallelism.activation_bytes(tokens, s["d_model"], activation_bytes_per_element)
+    stream = parallelism.stream_bytes(tokens, s["d_model"], activation_bytes_per_element)
     mixtures = (s["n_layers"] - s["n_dense_layers"]) if layout.experts > 1 else 0
     sums = (2 * s["n_layers"] - mixtures) / layout.stages
     merged = attention.kv_elements(s["n_heads"], s["layers"][0].get("d_head", s["layers"][0].get("kv_rank", 0))) / 2
     exchange = parallelism.expert_exchange_bytes(tokens, s["n_active_experts"], s["d_model"], activation_bytes_per_element)
-    return {"tensor": sums * parallelism.ring_bytes(stream, layout.tensor),
-            "experts": 2 * mixtures / layout.stages * parallelism.share_bytes(exchange, layout.experts),
-            "context": s["n_layers"] / layout.stages * parallelism.ring_bytes(
+    return {"tensor": sums * collectives.ring_bytes(stream, layout.tensor),
+            "experts": 2 * mixtures / layout.stages * collectives.share_bytes(exchange, layout.experts),
+            "context": s["n_layers"] / layout.stages * collectives.ring_bytes(
                 tokens * merged / layout.tensor * activation_bytes_per_element, layout.context),
             "stages": stream / layout.tensor if layout.stages > 1 else 0.0}
 

@@ -220,7 +220,7 @@ NOTATION: dict[str, Quantity] = {
     "ring_seconds": _(r"t_r", "second", "collective of a library around a ring", 1e-7, 1e2, whole=False),
     "all_reduce_seconds": _(r"\tau_{ar}", "second", "one all-reduce", 1e-7, 1e2, whole=False),
     "point_to_point_seconds": _(r"\tau_{pp}", "second", "one message to the next stage", 1e-7, 1e2, whole=False),
-    "activation_bytes": _("M_a", "byte", "residual stream of a pass", 1, 1e11, whole=False),
+    "stream_bytes": _("M_a", "byte", "residual stream of a pass", 1, 1e11, whole=False),
     "tensor_all_reduces": _("n_{ar}", "1", "all-reduces of one pass", 2, 400),
     "skew_seconds": _(r"\tau_a", "second", "waiting at one all-reduce", 0, 1e-3, "linear", False),
     "tensor_seconds": _(r"\tau_{tp}", "second", "all-reduces of one pass", 0, 1e3, "linear", False),

@@ -228,7 +228,8 @@ def block_activation_bytes(batch: Sequences, context: Tokens, d_model: Count, d_
     For each token: what enters each of the two norms and what leaves it, 4 widths; rotated queries and what enters the output
     projection, 2 of all heads; rotated keys, and values, 2 of all KV heads; gate, up, and their product, 3 of the
     MLP. For each pair and query head the weight of attention, unless a kernel computes it again (`square_kept` 0).
-    Sums along a row (of a norm, of a softmax) are one number for a token or a head, and left out.
+    Sums along a row (of a norm, of a softmax) are one number for a token or a head, and left out. Latents (MLA) and
+    mixtures of experts keep other arrays and are not covered.
 
     >>> block_activation_bytes(1, 8, 8, 20, 2, 1, 4, square_kept=0, activation_bytes_per_element=2) / 64
     29.0
@@ -240,7 +241,7 @@ def block_activation_bytes(batch: Sequences, context: Tokens, d_model: Count, d_
 
 def activation_bytes(n_layers: Count, block_activation_bytes: Bytes, batch: Sequences, context: Tokens, d_model: Count,
                      vocab_size: Count, activation_bytes_per_element: BytesPerElement, recomputed: Count) -> Bytes:
-    """Bytes of all activations of a training step, those of the LM head included.
+    """Bytes of all activations of a training step, those of the LM head included, its logits in the same format.
 
     Where layers are `recomputed`, the input of each is kept and the arrays of one at a time are built again.
 

@@ -14,6 +14,7 @@ _SMALL = ["", "m", "\N{MICRO SIGN}", "n"]
 _SCALED = {"byte": "B", "byte/token": "B/token", "byte/second": "B/s", "byte/element": "B/element",
            "byte/parameter": "B/parameter", "flop": "FLOP", "flop/second": "FLOP/s"}
 _COUNTED = {"1": "", "token": "token", "sequence": "sequence", "head": "head", "layer": "layer"}
+_LARGE = {"trillion": 1e12, "billion": 1e9, "million": 1e6}
 PRICED = {"usd/token": ("1e6", " per M tokens"), "usd/second": ("3600", "/h")}
 """Unit of a price -> what it is multiplied by where people read it, as Python writes it, and the words after it."""
 
@@ -29,6 +30,8 @@ def format_value(value: float, unit: str, binary: bool = False) -> str:
     ('328 kB/token', '40.0 GiB')
     >>> format_value(430_626, "token"), format_value(0.0421, "second"), format_value(0.883, "fraction")
     ('430,626 tokens', '42.1 ms', '88.3 %')
+    >>> format_value(87_072.4, "usd"), format_value(5.576e6, "usd")
+    ('$87,072', '$5.58 million')
     >>> format_value(3e-6, "usd/token"), format_value(2.5 / 3600, "usd/second")
     ('$3.00 per M tokens', '$2.50/h')
     """
@@ -118,6 +121,11 @@ def _seconds(value: float) -> str:
 def _money(value: float) -> str:
     if value == 0:
         return "0"
+    for name, scale in _LARGE.items():
+        if value >= scale:
+            return f"{_digits(value / scale)} {name}"
+    if value >= 10_000:
+        return f"{Decimal(value).quantize(Decimal(1), rounding=ROUND_HALF_UP):,}"
     if value >= 0.995:
         return f"{Decimal(value).quantize(Decimal('0.01'), rounding=ROUND_HALF_UP):,}"
     return _digits(value)

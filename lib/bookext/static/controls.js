@@ -49,7 +49,13 @@
     return word ? `${number} ${word}${x === 1 ? "" : "s"}` : number;
   }
 
-  const money = (x) => (x >= 0.995 ? grouped(x.toFixed(2)) : digits(x));
+  const LARGE = [["trillion", 1e12], ["billion", 1e9], ["million", 1e6]];
+
+  function money(x) {
+    const large = LARGE.find(([, scale]) => x >= scale);
+    if (large) return `${digits(x / large[1])} ${large[0]}`;
+    return x >= 0.995 ? grouped(x.toFixed(x >= 10000 ? 0 : 2)) : digits(x);
+  }
 
   function magnitude(x, unit, binary) {
     if (unit in COUNTS) return count(x, COUNTS[unit]);

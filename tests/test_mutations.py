@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy
 import pytest
-
 from llmcost import ledger, reference_model, shapes
 from llmcost.catalog import MODELS
 from llmcost.counting import Tally, Watched
@@ -108,7 +107,8 @@ class Finder:
             return None
         file = FOLDER / (f"{part}.py" if part else "__init__.py")
         folders = None if part else [str(FOLDER)]
-        return importlib.util.spec_from_file_location(name, file, loader=Switching(name, str(file)), submodule_search_locations=folders)
+        loader = Switching(name, str(file))
+        return importlib.util.spec_from_file_location(name, file, loader=loader, submodule_search_locations=folders)
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,13 @@
 """Three ways to the same number: the closed form equals what the reference model really does, to the last FLOP and byte."""
 
+import copy
+import math
+import pickle
+
 import numpy
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-
 from llmcost import attention, ledger, operations, serving, shapes
 from llmcost.catalog import MODELS
 from llmcost.counting import Tally
@@ -47,9 +50,10 @@ def layer(draw, n_heads, kind):
         return step * draw(st.integers(low, high))
 
     if kind in ("full", "sliding", "chunked", "sparse"):
-        group = {"n_kv_heads": draw(st.sampled_from([n for n in range(1, n_heads + 1) if n_heads % n == 0])), "d_head": size(1, 4, 2),
-                 "qkv_bias": draw(st.booleans()), "output_bias": draw(st.booleans()), "sinks": draw(st.booleans()),
-                 "output_gate": draw(st.booleans()), "qk_norm": draw(st.sampled_from(["none", "head", "projection"]))}
+        group = {"n_kv_heads": draw(st.sampled_from([n for n in range(1, n_heads + 1) if n_heads % n == 0])),
+                 "d_head": size(1, 4, 2), "qkv_bias": draw(st.booleans()), "output_bias": draw(st.booleans()),
+                 "sinks": draw(st.booleans()), "output_gate": draw(st.booleans()),
+                 "qk_norm": draw(st.sampled_from(["none", "head", "projection"]))}
         limit = {"sliding": "window", "chunked": "chunk"}.get(kind)
         group |= {limit: size(1, 9)} if limit else {}
     elif kind == "mla":
@@ -61,7 +65,8 @@ def layer(draw, n_heads, kind):
         group |= {"compress_ratio": size(1, 4), "n_overlaps": size(1, 2)} if kind == "compressed" else {}
     else:
         keys = size(1, 3)
-        group = {"n_state_heads": keys * (draw(st.integers(1, 2)) if kind == "gated_delta" else 1), "d_key": size(1, 5), "d_value": size(1, 5)}
+        group = {"n_state_heads": keys * (draw(st.integers(1, 2)) if kind == "gated_delta" else 1),
+                 "d_key": size(1, 5), "d_value": size(1, 5)}
         group |= {"n_key_heads": keys, "conv_width": size(1, 4)} if kind != "linear" else {}
         group |= {"full_rank_gate": draw(st.booleans())} if kind == "kda" else {}
     indexed = kind == "sparse" or (kind in ("mla", "compressed") and group["q_rank"] and draw(st.booleans()))
@@ -87,8 +92,9 @@ def decoders(draw):
     found["norms_per_layer"] = draw(st.integers(1, 2))
     if draw(st.booleans()):
         n_experts = draw(st.integers(1, 6))
-        found |= {"n_experts": n_experts, "n_active_experts": draw(st.integers(1, n_experts)), "d_expert": draw(st.integers(1, 8)),
-                  "n_shared_experts": draw(st.integers(0, 2)), "n_dense_layers": draw(st.integers(0, found["n_layers"])),
+        found |= {"n_experts": n_experts, "n_active_experts": draw(st.integers(1, n_experts)),
+                  "d_expert": draw(st.integers(1, 8)), "n_shared_experts": draw(st.integers(0, 2)),
+                  "n_dense_layers": draw(st.integers(0, found["n_layers"])),
                   "router_bias": draw(st.booleans()), "expert_bias": draw(st.booleans()),
                   "d_expert_in": draw(st.integers(0, 7)), "d_shared": draw(st.integers(0, 6))}
         found["shared_gate"] = bool(found["n_shared_experts"]) and draw(st.booleans())
@@ -96,10 +102,12 @@ def decoders(draw):
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
-@given(decoders(), st.integers(1, 3), st.lists(st.integers(1, 8), min_size=1, max_size=3), st.sampled_from(sorted(PATHS)), st.booleans())
+@given(decoders(), st.integers(1, 3), st.lists(st.integers(1, 8), min_size=1, max_size=3), st.sampled_from(sorted(PATHS)),
+       st.booleans())
 def test_counted_flops_and_bytes_equal_the_closed_form(small, sequences, lengths, path, every):
     """Any mix of layers, dense or with experts, prefill and decode, any batch: each operation to the last FLOP, each byte."""
-    assume(all(len({group[limit] for group in small["layers"] if limit in group}) < 2 for limit in ("window", "chunk", "index_top_k")))
+    assume(all(len({group[limit] for group in small["layers"] if limit in group}) < 2
+               for limit in ("window", "chunk", "index_top_k")))
     decoder, facts = build(small), shapes.facts_from("random shapes", small)
     # Entries for several tokens come in steps, and a position bias is read by rows: bytes of those have a test of their own.
     smooth = not any("compress_ratio" in group for group in small["layers"])
@@ -189,7 +197,8 @@ def test_catalog_model_is_built_to_its_parameter_count(model):
     """Two counts of the parameters: arrays that were made, and the formulas of the shapes."""
     small = scaled(model.facts)
     decoder = build(small)
-    assert sum(array.size for array in arrays(decoder.weights)) - tied(decoder) == shapes.facts_from(model.name, small)["n_params"]
+    built = sum(array.size for array in arrays(decoder.weights)) - tied(decoder)
+    assert built == shapes.facts_from(model.name, small)["n_params"]
 
 
 @every_model
@@ -210,7 +219,8 @@ def test_the_ways_to_compute_agree(model):
     decoder, some = build(scaled(model.facts, layers_of_each=2)), tokens(11)
     full = decoder.forward(some, decoder.empty_cache(2), every=True)
     for paths, _ in PATHS.values():
-        numpy.testing.assert_allclose(decoder.forward(some, decoder.empty_cache(2), paths, every=True), full, rtol=1e-9, atol=1e-10)
+        whole = decoder.forward(some, decoder.empty_cache(2), paths, every=True)
+        numpy.testing.assert_allclose(whole, full, rtol=1e-9, atol=1e-10)
         cache = decoder.empty_cache(2)
         parts = [decoder.forward(some[:, :6], cache, paths, every=True)]
         parts += [decoder.forward(some[:, i:i + 1], cache, paths, every=True) for i in range(6, 11)]
@@ -322,6 +332,29 @@ def test_generation_with_a_cache_is_generation_without():
     ({"layers": [{"attention": "wave", "n": 2}]}, "layers of kind wave"),
     ({"n_experts": 2, "n_active_experts": 3}, "n_active_experts = 3 of n_experts = 2"),
     ({"norms_per_layer": 4}, "norms_per_layer = 4"),
+    ({"n_heads": 0}, "n_heads of the model = 0"),
+    ({"n_heads": 4.0}, "n_heads of the model = 4.0"),
+    ({"n_expertss": 2}, "the model has n_expertss"),
+    ({"mlp_gated": 1}, "mlp_gated = 1; it must be True or False"),
+    ({"d_ff": 0}, "d_ff = 0"),
+    ({"n_layers": 3}, "n_layers = 3, but the n of its layers add up to 2"),
+    ({"layers": ["full"]}, "layers of kind full"),
+    ({"layers": [{"attention": "full", "n_kv_heads": 0, "d_head": 6, "n": 2}]}, "n_kv_heads of a full layer = 0"),
+    ({"layers": [{"attention": "sliding", "n_kv_heads": 2, "d_head": 6, "n": 2}]}, "a sliding layer has no window"),
+    ({"layers": [{"attention": "full", "n_kv_heads": 2, "d_head": 6, "n": 2, "sink": True}]}, "a full layer has sink"),
+    ({"layers": [{"attention": "full", "n_kv_heads": 2, "d_head": 6, "n": 2, "qk_norm": "all"}]}, "qk_norm = 'all'"),
+    ({"layers": [{"attention": "kda", "n_key_heads": 1, "n_state_heads": 2, "d_key": 2, "d_value": 2, "conv_width": 2, "n": 2}]},
+     "n_key_heads = 1 of a kda layer with n_state_heads = 2"),
+    ({"layers": [{"attention": "mla", "kv_rank": 4, "d_nope": 4, "d_rope": 2, "d_value": 4, "n": 2, "n_index_heads": 2,
+                  "d_index": 2, "index_top_k": 2}]}, "q_rank of a mla layer with an indexer = 0"),
+    ({"n_experts": 4, "n_active_experts": 2}, "d_expert = 0"),
+    ({"n_experts": 4, "d_expert": 3}, "n_active_experts = 0"),
+    ({"n_experts": 4, "n_active_experts": 2, "d_expert": 3, "n_dense_layers": 3}, "n_dense_layers = 3"),
+    ({"n_experts": 4, "n_active_experts": 2, "d_expert": 3, "shared_gate": True}, "nothing to gate"),
+    ({"norms_per_layer": 1, "n_residual_streams": 2}, "which needs 2 norms"),
+    ({"n_residual_vectors": 9, "residual_block": 1}, "10 in all"),
+    ({"n_residual_vectors": 10}, "residual_block = 0"),
+    ({"n_residual_vectors": 10, "residual_block": 1, "n_residual_streams": 2}, "one of the two must be 0"),
 ])
 def test_shapes_that_cannot_be_built_are_refused(change, told):
     with pytest.raises(ReferenceError, match=told):
@@ -329,7 +362,8 @@ def test_shapes_that_cannot_be_built_are_refused(change, told):
 
 
 @pytest.mark.parametrize("some, told", [([[0, 40]], "0 to 40; the vocabulary has 40"), ([[-1]], "-1 to -1"), ([[0.5]], "float64"),
-                                        ([[]], "at least one"), ([[1] * 13], "0 tokens so far and 13 more.*max_context = 12"),
+                                        ([[]], "at least one"), ([[True]], "bool"), ([[1], [1, 2]], "different lengths"),
+                                        ([[1] * 13], "0 tokens so far and 13 more.*max_context = 12"),
                                         ([[1], [2]], "2 sequences, but a cache of \\[1\\]")])
 def test_tokens_that_cannot_be_run_are_refused_and_leave_the_cache_alone(some, told):
     decoder = build(DENSE, max_context=12)
@@ -339,7 +373,34 @@ def test_tokens_that_cannot_be_run_are_refused_and_leave_the_cache_alone(some, t
     assert cache.length == 0 and cache.nbytes == 0
 
 
-@pytest.mark.parametrize("given_", [{"temperature": 0}, {"temperature": -1}, {"temperature": float("nan")}, {"top_p": 0}, {"top_p": 1.1}])
+@pytest.mark.parametrize("change", [{"n_layers": 1, "layers": [{**DENSE["layers"][0], "n": 1}]},
+                                    {"layers": [{**DENSE["layers"][0], "n_kv_heads": 4}]}])
+def test_a_cache_of_another_model_is_refused(change):
+    with pytest.raises(ReferenceError, match="a cache of another model"):
+        build(DENSE).forward([[1]], build({**DENSE, **change}).empty_cache(1))
+
+
+@pytest.mark.parametrize("logits", [[[]], [[numpy.nan, 1]], [[numpy.inf, 1]], [[-numpy.inf, -numpy.inf]]])
+def test_logits_without_a_largest_are_refused(logits):
+    with pytest.raises(ReferenceError, match="must be finite numbers"):
+        probabilities(logits)
+
+
+def test_logits_of_one_token_are_not_taken_for_those_of_a_batch(rng):
+    with pytest.raises(ReferenceError, match="must be \\[sequences, vocabulary\\]"):
+        sample([1.0, 2.0], rng)
+
+
+@pytest.mark.filterwarnings("error")
+def test_extreme_temperatures_give_their_limits():
+    """Nearly 0 is greedy, however far the logits are apart; huge is even."""
+    assert probabilities([[0.0, 1.0, 300.0, -numpy.inf]], temperature=1e-320).tolist() == [[0, 0, 1, 0]]
+    assert probabilities([[1e308, -1e308]]).tolist() == [[1, 0]]
+    numpy.testing.assert_allclose(probabilities([[0.0, 1.0]], temperature=1e308), 0.5)
+
+
+@pytest.mark.parametrize("given_", [{"temperature": 0}, {"temperature": -1}, {"temperature": float("nan")}, {"top_p": 0},
+                                    {"top_p": 1.1}])
 def test_impossible_sampling_is_refused(given_):
     with pytest.raises(ReferenceError, match=next(iter(given_))):
         probabilities([[0.0, 1.0]], **given_)
@@ -350,16 +411,84 @@ def test_paths_and_lengths_are_checked():
         Paths(causal="columns")
     with pytest.raises(ReferenceError, match="n_tokens = 0"):
         generate(build(DENSE), [[1]], 0)
+    with pytest.raises(ReferenceError, match="n_tokens = 1.5"):
+        generate(build(DENSE), [[1]], 1.5)
+    with pytest.raises(ReferenceError, match="different lengths"):
+        generate(build(DENSE), [[1], [1, 2]], 1)
+    with pytest.raises(ReferenceError, match="batch = 0"):
+        build(DENSE).empty_cache(0)
+    with pytest.raises(ReferenceError, match="max_context = 0"):
+        build(DENSE, max_context=0)
+
+
+@pytest.mark.parametrize("given_", [{"tokens": 0}, {"tokens": 1, "start": -1}, {"tokens": 1.5}, {"tokens": 1, "chunk": -1}])
+def test_a_pass_of_the_ledger_has_tokens(given_):
+    with pytest.raises(ValueError, match="must be a whole number"):
+        Pass(**given_)
 
 
 # --- the counting array ----------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("uncounted", [lambda x: numpy.einsum("ij,kj", x, x), lambda x: numpy.dot(x, x.T), lambda x: x.dot(x.T),
                                        lambda x: numpy.sin(x), lambda x: numpy.add.accumulate(x), lambda x: numpy.linalg.norm(x),
-                                       lambda x: numpy.mean(x)])
+                                       lambda x: numpy.mean(x), lambda x: x.cumsum(), lambda x: x.prod(), lambda x: x ** 3,
+                                       lambda x: divmod(x, 2), lambda x: x < 2, lambda x: x.min(), lambda x: numpy.vdot(x, x),
+                                       lambda x: x.trace(), lambda x: float(x[0, 0]) * 3, lambda x: math.exp(x[0, 0]),
+                                       lambda x: x[0, 0].item(), lambda x: sum(x.tolist()[0]), lambda x: sum(x.flat),
+                                       pickle.dumps,
+                                       lambda x: numpy.add(x, x, out=numpy.zeros((3, 3))),
+                                       lambda x: numpy.matmul(x, x, out=numpy.zeros((3, 3))),
+                                       lambda x: numpy.zeros((3, 3)).__iadd__(x),
+                                       lambda x: numpy.concatenate([x, x], out=numpy.zeros((6, 3))),
+                                       lambda x: numpy.add(x, x, where=numpy.eye(3, dtype=bool)), lambda x: x.sum(initial=1),
+                                       lambda x: numpy.matmul(x, x, axes=[(1, 0), (0, 1), (0, 1)])])
 def test_nothing_escapes_the_count(uncounted):
+    x = Tally().watch(numpy.full((3, 3), 2.0))
     with pytest.raises(TypeError, match="not counted"):
-        uncounted(Tally().watch(numpy.ones((3, 3))))
+        uncounted(x)
+    assert x.tally.work == {}
+
+
+def test_what_is_refused_is_not_done():
+    x = Tally().watch(numpy.full(3, 2.0))
+    with pytest.raises(TypeError, match="power"):
+        x **= 3
+    assert numpy.asarray(x).tolist() == [2, 2, 2]
+
+
+@pytest.mark.parametrize("flops, counted_", [
+    (10, lambda x: x.mean()), (9, lambda x: x.__iadd__(x)), (54, lambda x: numpy.ones((3, 3)) @ x), (18, lambda x: [1, 1, 1] @ x),
+    (18, lambda x: x @ [1, 1, 1]), (9, lambda x: x.sum()), (1, lambda x: x[0, 0] * 3),
+    (9, lambda x: numpy.add(numpy.ones((3, 3)), 1, out=x)), (9, lambda x: copy.deepcopy(x) + 1),
+    (9, lambda x: x.astype("f4") + 1)])
+def test_what_is_counted_is_watched_on(flops, counted_):
+    tally = Tally()
+    result = counted_(tally.watch(numpy.ones((3, 3))))
+    assert sum(tally.flops.values()) == flops and result.tally is tally
+
+
+def test_arrays_of_two_tallies_do_not_meet():
+    """Else the work would go to one of them, and miss in the other."""
+    x, y = (Tally().watch(numpy.ones(3)) for _ in range(2))
+    with pytest.raises(TypeError, match="different tallies"):
+        x + y
+
+
+def test_a_watched_array_prints_like_any_other():
+    x = Tally().watch(numpy.ones(2))
+    assert (repr(x), str(x), f"{x[0]:.2f}") == ("array([1., 1.])", "[1. 1.]", "1.00")
+
+
+@pytest.mark.parametrize("elements, read", [
+    (12, lambda w: [w[0:2] * 2, w[1:3] * 2]), (12, lambda w: [w[:, :2] * 2, w[:, 1:3] * 2, w.T[:2] * 2]),
+    (8, lambda w: w[[1, 1, 3]]), (12, lambda w: [w[[0, 1]], w[[1, 2]]]), (1, lambda w: [w[0, 0], w[0, 0]]),
+    (4, lambda w: [numpy.take_along_axis(w, numpy.array([[0], [2], [2], [0]]), axis=-1) for _ in range(2)]),
+    (0, lambda w: w[:0] * 2)])
+def test_bytes_touched_are_distinct(elements, read):
+    """Windows that overlap, rows that are chosen twice, a transposed view: each byte once."""
+    tally = Tally()
+    read(tally.watch(numpy.ones((4, 4)), "w"))
+    assert tally.touched == {"w": 8 * elements}
 
 
 def test_bytes_of_an_operation_are_those_of_its_arrays():

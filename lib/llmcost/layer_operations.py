@@ -23,6 +23,8 @@ class Pass:
     square : compute the pairs that the mask hides, too
     rebuilt : MLA with keys and values rebuilt for each head, in place of attention over latents
     chunk : tokens that lightning attention takes at a time; 1 is the recurrence, 0 the whole pass
+
+    Raises `ValueError` for a pass without tokens, or a length that is no whole number.
     """
 
     tokens: int
@@ -30,6 +32,12 @@ class Pass:
     square: bool = False
     rebuilt: bool = False
     chunk: int = 1
+
+    def __post_init__(self):
+        for name, least in (("tokens", 1), ("start", 0), ("chunk", 0)):
+            value = getattr(self, name)
+            if value != int(value) or value < least:
+                raise ValueError(f"a pass with {name} = {value}; it must be a whole number, {least} or more")
 
     def pairs(self, s: Mapping) -> float:
         """Pairs of a new token and an entry whose score a layer of shapes `s` computes."""
@@ -230,10 +238,11 @@ def _delta_rule(d_model, s, step, decays):
     t, heads, d_key, d_value = step.tokens, s["n_state_heads"], s["d_key"], s["d_value"]
     keys, values = s["n_key_heads"] * d_key, heads * d_value
     channels = 2 * keys + values
-    return Counter(query=matmul_flops(t, d_model, keys), key=matmul_flops(t, d_model, keys), value=matmul_flops(t, d_model, values),
-                   output=matmul_flops(t, values, d_model), write_gate=matmul_flops(t, d_model, heads),
-                   short_convolution=t * (2 * s["conv_width"] - 1) * channels, silu=silu_flops(t * channels),
-                   l2_norm=2 * t * s["n_key_heads"] * (3 * d_key + 2), sigmoid=silu_flops(t * heads), decays=7 * t * decays,
+    return Counter(query=matmul_flops(t, d_model, keys), key=matmul_flops(t, d_model, keys),
+                   value=matmul_flops(t, d_model, values), output=matmul_flops(t, values, d_model),
+                   write_gate=matmul_flops(t, d_model, heads), short_convolution=t * (2 * s["conv_width"] - 1) * channels,
+                   silu=silu_flops(t * channels), l2_norm=2 * t * s["n_key_heads"] * (3 * d_key + 2),
+                   sigmoid=silu_flops(t * heads), decays=7 * t * decays,
                    delta_recurrence=t * heads * 7 * d_key * d_value, correction=2 * t * heads * d_value,
                    rms_norm=heads * operations.rms_norm_flops(t, d_value), gate_output=gate_flops(t * values))
 

@@ -108,7 +108,8 @@ def _softmax_state(growth):
     def state(n_heads, s):
         flops = attention_work.attention_flops(n_heads, s["d_head"])
         found = {f"{growth}_elements_per_token": attention.kv_elements(s["n_kv_heads"], s["d_head"]),
-                 f"{growth}_attention_flops": flops, f"{growth}_elementwise_flops": attention_work.score_elementwise_flops(n_heads)}
+                 f"{growth}_attention_flops": flops,
+                 f"{growth}_elementwise_flops": attention_work.score_elementwise_flops(n_heads)}
         if growth == "full":
             found["full_prefill_flops"] = flops
         limit = {"sliding": "window", "chunked": "chunk"}.get(growth)
@@ -261,12 +262,15 @@ KINDS: dict[str, Kind] = {
                           layer_operations.compressed_attention),
     "linear": Kind(("n_state_heads", "d_key", "d_value"), {},
                    lambda d, n_heads, s: transformer.linear_attention_params(d, s["n_state_heads"], s["d_key"], s["d_value"]),
-                   _linear_state, lambda s: s["n_state_heads"], _state_words("linear"), layer_operations.lightning_attention, grows=False),
+                   _linear_state, lambda s: s["n_state_heads"], _state_words("linear"),
+                   layer_operations.lightning_attention, grows=False),
     "gated_delta": Kind(_DELTA, {},
                         lambda d, n_heads, s: transformer.gated_delta_params(d, *(s[name] for name in _DELTA)),
-                        _delta_state, lambda s: s["n_key_heads"], _state_words("gated delta rule"), layer_operations.gated_delta, grows=False),
+                        _delta_state, lambda s: s["n_key_heads"], _state_words("gated delta rule"),
+                        layer_operations.gated_delta, grows=False),
     "kda": Kind(_DELTA, {"full_rank_gate": False},
                 lambda d, n_heads, s: transformer.kda_params(d, s["n_state_heads"], s["d_key"], s["d_value"],
                                                              s["conv_width"], int(s["full_rank_gate"])),
-                _delta_state, lambda s: s["n_state_heads"], _state_words("Kimi delta attention"), layer_operations.kimi_delta, grows=False),
+                _delta_state, lambda s: s["n_state_heads"], _state_words("Kimi delta attention"),
+                layer_operations.kimi_delta, grows=False),
 }

@@ -26,6 +26,8 @@ SINKHORN_STEPS = 20
 def pass_flops(shapes: Mapping, step: Pass, sequences: int = 1, every_logit: bool = False) -> dict[str, float]:
     """FLOPs by operation of one pass over `sequences` equal sequences, for the facts of a model or `llmcost.shapes.facts_from`.
 
+    Logits are those of the last token of each sequence; with `every_logit`, of every token.
+
     >>> from llmcost.catalog import MODELS
     >>> work = pass_flops(MODELS["llama_3_1_70b"].facts, Pass(tokens=2048))
     >>> work["head"], round(sum(work.values()) / 1e12, 2)
@@ -57,8 +59,9 @@ def _body(s: Mapping, step: Pass) -> Counter:
 
 
 def _head(s: Mapping, tokens: int) -> Counter:
-    return _norm(s, tokens, 1) + _last_residual(s, tokens) + Counter(head=matmul_flops(tokens, s["d_model"], s["vocab_size"]),
-                                         add_bias=tokens * s["vocab_size"] * s["head_bias"])
+    return (_norm(s, tokens, 1) + _last_residual(s, tokens)
+            + Counter(head=matmul_flops(tokens, s["d_model"], s["vocab_size"]),
+                      add_bias=tokens * s["vocab_size"] * s["head_bias"]))
 
 
 def _residuals(s, tokens):

@@ -8,10 +8,9 @@ operation is 1, a root and an exponential too. Looking rows up, masking, moving 
 from math import inf
 
 from .attention_work import causal_pairs, chunk_pairs, window_pairs
-from .elementwise import maximum, real, where_above
-from .roofline import compute_seconds, matmul_flops, moving_seconds
-from .units import Bytes, BytesPerSecond, Count, Flop, FlopPerSecond, Fraction, Seconds, Sequences, Tokens
-
+from .elementwise import real, where_above
+from .roofline import matmul_flops
+from .units import Count, Flop, Fraction, Sequences, Tokens
 
 # --- a product, to the last addition ----------------------------------------------------------------
 
@@ -22,26 +21,6 @@ def matmul_exact_flops(rows: Tokens, inner: Count, columns: Count) -> Flop:
     40
     """
     return (2 * real(inner) - 1) * real(rows) * real(columns)
-
-
-# --- parameters of a dense model --------------------------------------------------------------------
-
-def dense_params(n_layers: Count, d_model: Count, block_params: Count, embedding_params: Count) -> Count:
-    """Parameters of a dense decoder: two tables, blocks with two norms each, and the last norm.
-
-    >>> dense_params(n_layers=80, d_model=8192, block_params=855_638_016, embedding_params=1_050_673_152)
-    70553706496
-    """
-    return 2 * embedding_params + n_layers * (block_params + 2 * d_model) + d_model
-
-
-def component_share(n_copies: Count, component_params: Count, n_params: Count) -> Fraction:
-    """Share of `n_copies` equal components in the parameters.
-
-    >>> component_share(n_copies=80, component_params=704_643_072, n_params=70_553_706_496)
-    0.7989863121251602
-    """
-    return n_copies * component_params / n_params
 
 
 # --- a dense block, operation by operation ---------------------------------------------------------
@@ -299,31 +278,3 @@ def step_saving(prefill_flops: Flop, decode_flops: Flop) -> Count:
     2000.0
     """
     return prefill_flops / decode_flops
-
-
-def computing_seconds(work_flops: Flop, n_gpus: Count, peak_flops: FlopPerSecond, compute_efficiency: Fraction) -> Seconds:
-    """Time to compute at a share of the peak, the MFU.
-
-    >>> computing_seconds(work_flops=200, n_gpus=2, peak_flops=100, compute_efficiency=0.5)
-    2.0
-    """
-    return compute_seconds(work_flops, n_gpus, peak_flops) / compute_efficiency
-
-
-def reading_seconds(moved_bytes: Bytes, n_gpus: Count, memory_bandwidth: BytesPerSecond,
-                    bandwidth_efficiency: Fraction) -> Seconds:
-    """Time to read at a share of the bandwidth, the MBU.
-
-    >>> reading_seconds(moved_bytes=50, n_gpus=1, memory_bandwidth=10, bandwidth_efficiency=0.5)
-    10.0
-    """
-    return moving_seconds(moved_bytes, n_gpus, memory_bandwidth) / bandwidth_efficiency
-
-
-def pass_seconds(computing_seconds: Seconds, reading_seconds: Seconds) -> Seconds:
-    """Time of a pass that computes and reads at the same time: the longer of the two.
-
-    >>> pass_seconds(computing_seconds=2.0, reading_seconds=0.5)
-    2.0
-    """
-    return maximum(computing_seconds, reading_seconds)

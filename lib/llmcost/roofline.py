@@ -10,7 +10,6 @@ from .elementwise import maximum, minimum, real, where_above
 from .units import (Bytes, BytesPerElement, BytesPerParam, BytesPerSecond, Count, Flop, FlopPerByte, FlopPerSecond,
                     Fraction, Seconds, Tokens)
 
-
 # --- the machine -------------------------------------------------------------------------------
 
 def ridge_point(peak_flops: FlopPerSecond, memory_bandwidth: BytesPerSecond) -> FlopPerByte:
@@ -42,22 +41,33 @@ def roofline_seconds(work_flops: Flop, moved_bytes: Bytes, peak_flops: FlopPerSe
     return maximum(work_flops / peak_flops, moved_bytes / memory_bandwidth)
 
 
-def compute_seconds(work_flops: Flop, n_gpus: Count, peak_flops: FlopPerSecond) -> Seconds:
-    """Time to compute at full speed.
+def computing_seconds(work_flops: Flop, n_gpus: Count, peak_flops: FlopPerSecond, compute_efficiency: Fraction) -> Seconds:
+    """Time to compute at a share of the peak, the MFU; at 1, full speed.
 
-    >>> compute_seconds(work_flops=200, n_gpus=2, peak_flops=100)
-    1.0
+    >>> computing_seconds(work_flops=200, n_gpus=2, peak_flops=100, compute_efficiency=0.5)
+    2.0
     """
-    return work_flops / (real(n_gpus) * peak_flops)
+    return work_flops / (real(n_gpus) * peak_flops) / compute_efficiency
 
 
-def moving_seconds(moved_bytes: Bytes, n_gpus: Count, memory_bandwidth: BytesPerSecond) -> Seconds:
-    """Time to read or write at full bandwidth.
+def reading_seconds(moved_bytes: Bytes, n_gpus: Count, memory_bandwidth: BytesPerSecond,
+                    bandwidth_efficiency: Fraction) -> Seconds:
+    """Time to read or write at a share of the bandwidth, the MBU; at 1, full bandwidth.
 
-    >>> moving_seconds(moved_bytes=50, n_gpus=1, memory_bandwidth=10)
-    5.0
+    >>> reading_seconds(moved_bytes=50, n_gpus=1, memory_bandwidth=10, bandwidth_efficiency=0.5)
+    10.0
     """
-    return moved_bytes / (real(n_gpus) * memory_bandwidth)
+    return moved_bytes / (real(n_gpus) * memory_bandwidth) / bandwidth_efficiency
+
+
+def pass_seconds(computing_seconds: Seconds, reading_seconds: Seconds) -> Seconds:
+    """Time of a pass that computes and reads at the same time: the longer of the two.
+
+    >>> pass_seconds(computing_seconds=2.0, reading_seconds=0.5)
+    2.0
+    """
+    return maximum(computing_seconds, reading_seconds)
+
 
 
 # --- how well it is used -------------------------------------------------------------------------

@@ -8,10 +8,9 @@ no scheduling is in them. Weights and work split evenly over the GPUs of one ten
 """
 
 from .elementwise import ceil, maximum, real
-from .roofline import compute_seconds, memory_bandwidth_utilization, model_flops_utilization, moving_seconds
+from .roofline import computing_seconds, memory_bandwidth_utilization, model_flops_utilization, reading_seconds
 from .units import (Bytes, BytesPerElement, BytesPerParam, BytesPerSecond, Count, Flop, FlopPerByte, FlopPerSecond,
                     Fraction, Seconds, Sequences, Tokens, TokensPerSecond)
-
 
 # --- prefill ---------------------------------------------------------------------------------
 
@@ -60,7 +59,8 @@ def prefill_seconds(prefill_flops: Flop, prefill_bytes: Bytes, n_gpus: Count, pe
     >>> prefill_seconds(prefill_flops=2e14, prefill_bytes=16e9, n_gpus=1, peak_flops=1e15, memory_bandwidth=2e12)
     0.2
     """
-    return maximum(compute_seconds(prefill_flops, n_gpus, peak_flops), moving_seconds(prefill_bytes, n_gpus, memory_bandwidth))
+    return maximum(computing_seconds(prefill_flops, n_gpus, peak_flops, 1),
+                   reading_seconds(prefill_bytes, n_gpus, memory_bandwidth, 1))
 
 
 def prefill_mfu(prefill_flops: Flop, prefill_seconds: Seconds, n_gpus: Count, peak_flops: FlopPerSecond) -> Fraction:
@@ -150,7 +150,7 @@ def weight_reading_seconds(weight_bytes_read: Bytes, n_gpus: Count, memory_bandw
     >>> weight_reading_seconds(weight_bytes_read=16e9, n_gpus=2, memory_bandwidth=2e12)
     0.004
     """
-    return moving_seconds(weight_bytes_read, n_gpus, memory_bandwidth)
+    return reading_seconds(weight_bytes_read, n_gpus, memory_bandwidth, 1)
 
 
 def state_reading_seconds(batch: Sequences, cache_read_bytes: Bytes, state_share: Fraction, fixed_traffic_bytes: Bytes,
@@ -170,7 +170,7 @@ def decode_computing_seconds(decode_flops: Flop, n_gpus: Count, peak_flops: Flop
     >>> decode_computing_seconds(decode_flops=1e12, n_gpus=1, peak_flops=1e15)
     0.001
     """
-    return compute_seconds(decode_flops, n_gpus, peak_flops)
+    return computing_seconds(decode_flops, n_gpus, peak_flops, 1)
 
 
 def decode_step_seconds(weight_reading_seconds: Seconds, state_reading_seconds: Seconds,

@@ -3,7 +3,7 @@
 `llmcost.shapes` adds the parts up for a model.
 """
 
-from .units import Bytes, BytesPerParam, Count, Tokens
+from .units import Bytes, BytesPerParam, Count, Fraction, Tokens
 
 
 def embedding_params(vocab_size: Count, d_model: Count) -> Count:
@@ -192,6 +192,24 @@ def block_params(attention_params: Count, mlp_params: Count) -> Count:
     855638016
     """
     return attention_params + mlp_params
+
+
+def dense_params(n_layers: Count, d_model: Count, block_params: Count, embedding_params: Count) -> Count:
+    """Parameters of a dense decoder: two tables, blocks with two norms each, and the last norm.
+
+    >>> dense_params(n_layers=80, d_model=8192, block_params=855_638_016, embedding_params=1_050_673_152)
+    70553706496
+    """
+    return 2 * embedding_params + n_layers * (block_params + 2 * d_model) + d_model
+
+
+def component_share(n_copies: Count, component_params: Count, n_params: Count) -> Fraction:
+    """Share of `n_copies` equal components in the parameters.
+
+    >>> component_share(n_copies=80, component_params=704_643_072, n_params=70_553_706_496)
+    0.7989863121251602
+    """
+    return n_copies * component_params / n_params
 
 
 def weight_bytes(n_params: Count, weight_bytes_per_param: BytesPerParam) -> Bytes:

@@ -4,8 +4,10 @@ It has no knowledge of cost: no formula is imported here and nothing is counted.
 NumPy is asked to do when it runs.
 """
 
-from .decoder import KINDS, Cache, Decoder, Paths, ReferenceError, build
+from .checks import ReferenceError
+from .decoder import KINDS, Cache, Decoder, Paths, build
 from .sampling import generate, greedy, probabilities, sample
 from .scale import scaled
 
-__all__ = ["KINDS", "Cache", "Decoder", "Paths", "ReferenceError", "build", "generate", "greedy", "probabilities", "sample", "scaled"]
+__all__ = ["KINDS", "Cache", "Decoder", "Paths", "ReferenceError", "build", "generate", "greedy", "probabilities", "sample",
+           "scaled"]

@@ -12,7 +12,7 @@ import numpy
 
 from .latent_attention import index_scores
 from .parts import EPSILON, add_bias, merge_heads, rms_norm, rotate, softmax, split_heads
-from .softmax_attention import shares, append, attend, first_seen, scores, top, weighted_values
+from .softmax_attention import append, attend, first_seen, scores, shares, top, weighted_values
 
 
 def weights(draw, d_model, n_heads, s):

@@ -14,16 +14,20 @@ from dataclasses import dataclass
 import numpy
 
 from . import compressed_attention, latent_attention, mixture, recurrent_attention, residuals, softmax_attention
+from .checks import ReferenceError, check, check_count
 from .parts import add_bias, layer_norm, rms_norm
-
-
-class ReferenceError(ValueError):
-    """Something that the reference model cannot run: the message says what was given and what it needs."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """How one kind of layer runs: `weights(draw, d_model, n_heads, s)`, `empty_cache(batch, s)`, `attention(x, w, s, cache, step)`."""
+    """How one kind of layer of shapes `s` runs.
+
+    Attributes
+    ----------
+    weights : arrays by name, from (draw, d_model, n_heads, s), where `draw(*shape)` gives random arrays
+    empty_cache : arrays by name before the first token, from (batch, s)
+    attention : what the layer adds to the stream, from (x, w, s, cache, step); what is new is appended to `cache`
+    """
 
     weights: Callable
     empty_cache: Callable
@@ -32,19 +36,15 @@ class Kind:
 
 _softmax = Kind(softmax_attention.weights, softmax_attention.empty_cache, softmax_attention.attention)
 _compressed = Kind(compressed_attention.weights, compressed_attention.empty_cache, compressed_attention.attention)
-_delta = recurrent_attention
 KINDS: dict[str, Kind] = {
     "full": _softmax, "sliding": _softmax, "chunked": _softmax, "sparse": _softmax,
     "mla": Kind(latent_attention.weights, latent_attention.empty_cache, latent_attention.attention),
     "compressed": _compressed, "shared_window": _compressed,
-    "linear": Kind(_delta.linear_weights, _delta.linear_cache, _delta.linear_attention),
-    "gated_delta": Kind(_delta.gated_delta_weights, _delta.delta_cache, _delta.delta_attention),
-    "kda": Kind(_delta.kda_weights, _delta.delta_cache, _delta.delta_attention),
+    "linear": Kind(recurrent_attention.linear_weights, recurrent_attention.linear_cache, recurrent_attention.linear_attention),
+    "gated_delta": Kind(recurrent_attention.gated_delta_weights, recurrent_attention.delta_cache,
+                        recurrent_attention.delta_attention),
+    "kda": Kind(recurrent_attention.kda_weights, recurrent_attention.delta_cache, recurrent_attention.delta_attention),
 }
-DEFAULTS = {"n_experts": 1, "n_dense_layers": None, "tied_embeddings": False, "mlp_gated": True, "mlp_bias": False,
-            "norms_per_layer": 2, "norm_bias": False, "head_bias": False, "router_bias": False, "expert_bias": False,
-            "shared_gate": False, "d_shared": 0, "d_expert_in": 0, "d_expert": 0, "n_shared_experts": 0,
-            "n_hash_layers": 0, "n_residual_streams": 0, "n_residual_vectors": 0, "residual_block": 0}
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,9 @@ class Paths:
     chunk: int = 1
 
     def __post_init__(self):
-        if self.causal not in ("rows", "square") or self.mla not in ("absorbed", "rebuilt") or self.chunk < 0:
-            raise ReferenceError(f"no such paths: {self}; causal is rows or square, mla is absorbed or rebuilt, chunk is 0 or more")
+        check_count("chunk", self.chunk, least=0)
+        if self.causal not in ("rows", "square") or self.mla not in ("absorbed", "rebuilt"):
+            raise ReferenceError(f"no such paths: {self}; causal is rows or square, mla is absorbed or rebuilt")
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,11 @@ class Decoder:
         return [group for group in self.shapes["layers"] for _ in range(group["n"])]
 
     def empty_cache(self, batch: int) -> Cache:
-        """The cache of `batch` sequences before their first token."""
+        """The cache of `batch` sequences before their first token.
+
+        Raises `ReferenceError` unless `batch` is a whole number, 1 or more.
+        """
+        check_count("batch", batch)
         return Cache([KINDS[s["attention"]].empty_cache(batch, s) for s in self.kinds])
 
     def forward(self, tokens, cache: Cache, paths: Paths = Paths(), every: bool = False):
@@ -118,7 +123,8 @@ class Decoder:
 
         Logits are [sequences, vocabulary], of the last token; with `every`, [sequences, tokens, vocabulary].
 
-        Raises `ReferenceError` for tokens out of range or a context past the limit; the cache is then unchanged.
+        Raises `ReferenceError` for tokens out of range, a context past the limit or a cache of another model; the cache is
+        then unchanged.
         """
         tokens = self._checked(tokens, cache)
         step = Step(cache.length, tokens.shape[1], self.shapes["n_heads"], paths)
@@ -132,6 +138,10 @@ class Decoder:
         return add_bias(logits, self.weights["head_bias"]) if "head_bias" in self.weights else logits
 
     def block(self, stream, w, s, kept, step, tokens):
+        """One layer of weights `w` and shapes `s` on the residual stream; its cache `kept` grows by the pass.
+
+        `tokens` are the numbers of the tokens where they choose the experts, else None.
+        """
         x = self.norm(stream.read(w["attention_residual"]), w["attention_norm"])
         stream.write(KINDS[s["attention"]].attention(x, w["attention"], s, kept, step))
         if "mlp_norm" in w:  # else both halves of the block read the same normalized stream
@@ -139,10 +149,11 @@ class Decoder:
         stream.write(mixture.mixture(x, w["mlp"], self.shapes, tokens) if "router" in w["mlp"] else mixture.mlp(x, w["mlp"]))
 
     def norm(self, x, w):
+        """`x` [..., d_model] through an RMSNorm, or a LayerNorm where it has a bias."""
         return layer_norm(x, w["weight"], w["bias"]) if "bias" in w else rms_norm(x, w["weight"])
 
     def _checked(self, tokens, cache):
-        tokens = numpy.atleast_2d(numpy.asarray(tokens))
+        tokens = rows_of(tokens)
         if tokens.dtype.kind not in "iu" or tokens.ndim != 2 or not tokens.size:
             raise ReferenceError(f"tokens of shape {tokens.shape} and type {tokens.dtype}; they must be whole numbers "
                                  f"[sequences, tokens], at least one")
@@ -156,19 +167,34 @@ class Decoder:
         held = {array.shape[0] for layer in cache.layers for array in layer.values()}
         if held != {len(tokens)}:
             raise ReferenceError(f"tokens of {len(tokens)} sequences, but a cache of {sorted(held)}")
+        def widths(layers):  # of what does not grow
+            return [{name: (array.shape[1], array.shape[-1]) for name, array in layer.items()} for layer in layers]
+
+        if widths(cache.layers) != widths(self.empty_cache(1).layers):
+            raise ReferenceError(f"a cache of another model, of {len(cache.layers)} layers; take one from empty_cache of this "
+                                 f"decoder")
         return tokens
+
+
+def rows_of(tokens):
+    """`tokens` as an array [sequences, tokens]; those of one sequence may come without the brackets around it.
+
+    Raises `ReferenceError` for sequences of different lengths.
+    """
+    try:
+        return numpy.atleast_2d(numpy.asarray(tokens))
+    except ValueError:
+        raise ReferenceError("sequences of different lengths; a pass takes as many tokens of each") from None
 
 
 def build(shapes: Mapping, seed: int = 0, max_context: int = 4096) -> Decoder:
     """A decoder of `shapes`, as `llmcost.shapes` describes them, with random weights in float64.
 
-    Raises `ReferenceError` for shapes that it cannot run: an odd width to rotate, heads that do not share evenly,
-    a kind of layer or an option that is not in it.
+    Raises `ReferenceError` for shapes that it cannot run: one that is missing, unknown or no whole number in its range, an
+    odd width to rotate, heads that do not share evenly, a kind of layer that is not in it.
     """
-    s = {**DEFAULTS, **shapes}
-    if s["n_dense_layers"] is None:
-        s["n_dense_layers"] = s["n_layers"] if s["n_experts"] == 1 else 0
-    _check(s)
+    check_count("max_context", max_context)
+    s = check(shapes)
     rng = numpy.random.default_rng(seed)
 
     def draw(*shape):
@@ -179,9 +205,10 @@ def build(shapes: Mapping, seed: int = 0, max_context: int = 4096) -> Decoder:
         return {**weight, "bias": 0.1 * rng.standard_normal(s["d_model"])} if s["norm_bias"] else weight
 
     layers = []
-    for i, group in enumerate(group for group in s["layers"] for _ in range(group["n"])):
+    for i, group in enumerate(one for one in s["layers"] for _ in range(one["n"])):
         dense, by_token = i < s["n_dense_layers"], i < s["n_dense_layers"] + s["n_hash_layers"]
-        layer = {"attention_norm": norm(), "attention": KINDS[group["attention"]].weights(draw, s["d_model"], s["n_heads"], group),
+        layer = {"attention_norm": norm(),
+                 "attention": KINDS[group["attention"]].weights(draw, s["d_model"], s["n_heads"], group),
                  "mlp": mixture.mlp_weights(draw, s["d_model"], s["d_ff"], s["mlp_gated"], s["mlp_bias"]) if dense
                  else mixture.mixture_weights(draw, {**s, "router_bias": s["router_bias"] and not by_token}),
                  "attention_residual": residuals.weights(draw, s), "mlp_residual": residuals.weights(draw, s)}
@@ -194,33 +221,3 @@ def build(shapes: Mapping, seed: int = 0, max_context: int = 4096) -> Decoder:
     if s["head_bias"]:
         weights["head_bias"] = draw(s["vocab_size"])
     return Decoder(s, weights, max_context)
-
-
-def _check(s: Mapping) -> None:
-    if strange := sorted({group["attention"] for group in s["layers"]} - set(KINDS)):
-        raise ReferenceError(f"layers of kind {', '.join(strange)}; the reference model runs {', '.join(KINDS)}")
-    if s["norms_per_layer"] not in (1, 2):
-        raise ReferenceError(f"norms_per_layer = {s['norms_per_layer']}; the reference model has 1 or 2")
-    if s["norms_per_layer"] == 1 and (s["n_residual_streams"] or s["n_residual_vectors"]):
-        raise ReferenceError(f"norms_per_layer = 1 with n_residual_streams = {s['n_residual_streams']} and n_residual_vectors = "
-                             f"{s['n_residual_vectors']}; each half of a block reads such streams itself, which needs 2 norms")
-    if s["n_residual_vectors"] not in (0, 4 * s["n_layers"] + 2):
-        raise ReferenceError(f"n_residual_vectors = {s['n_residual_vectors']} with n_layers = {s['n_layers']}; each sublayer and "
-                             f"the last read have two, {4 * s['n_layers'] + 2} in all, or there are none, 0")
-    if bool(s["n_residual_vectors"]) != bool(s["residual_block"]):
-        raise ReferenceError(f"n_residual_vectors = {s['n_residual_vectors']} and residual_block = {s['residual_block']}; attention "
-                             f"residuals need both, and neither stands alone")
-    if s["n_residual_streams"] and s["n_residual_vectors"]:
-        raise ReferenceError(f"n_residual_streams = {s['n_residual_streams']}, n_residual_vectors = {s['n_residual_vectors']}; a "
-                             f"model has streams side by side or attends to earlier ones, so one of the two must be 0")
-    if s["n_active_experts" if "n_active_experts" in s else "n_experts"] > s["n_experts"]:
-        raise ReferenceError(f"n_active_experts = {s['n_active_experts']} of n_experts = {s['n_experts']}; a token can use each once")
-    for group in s["layers"]:
-        for part, whole in (("n_kv_heads", s["n_heads"]), ("n_output_groups", s["n_heads"]),
-                            ("n_key_heads", group.get("n_state_heads"))):
-            if part in group and whole % group[part]:
-                raise ReferenceError(f"{whole} heads for {part} = {group[part]}; the first must be a multiple of the second")
-        turned = [group.get("d_rope", group.get("d_head", 2))]
-        turned += [group["d_index"]] if "compress_ratio" in group and "d_index" in group else []
-        if odd := [width for width in turned if width % 2]:
-            raise ReferenceError(f"a width of {odd[0]} to rotate; rotary pairs need an even one")

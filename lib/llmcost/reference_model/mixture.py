@@ -56,7 +56,7 @@ def mixture(x, w, s, tokens=None):
     found = numpy.zeros_like(entering)
     for expert in numpy.unique(numpy.asarray(chosen)):
         sent, slot = numpy.nonzero(numpy.asarray(chosen) == expert)
-        one = {name: w[name][expert] for name in w if name.startswith("expert_") and not name.startswith(("expert_in", "expert_out"))}
+        one = {name: w[name][expert] for name in w if name.startswith(("expert_gate", "expert_up", "expert_down"))}
         found[sent] = combine(found[sent], mlp(entering[sent], one, "expert_"), weight[sent, slot])
     if "expert_out" in w:
         found = found @ w["expert_out"]

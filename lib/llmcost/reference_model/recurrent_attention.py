@@ -8,7 +8,6 @@ import numpy
 
 from .parts import gate_output, l2_norm, merge_heads, rms_norm, sigmoid, silu, split_heads
 
-
 # --- lightning attention --------------------------------------------------------------------------
 
 def linear_weights(draw, d_model, n_heads, s):

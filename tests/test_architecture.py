@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "faces": {"attention", "attention_work", "moe", "transformer", "precision", "capacity", "roofline", "serving",
               "bills", "economics", "operations", "collectives", "parallelism", "training", "notation"},
     "claims": {"catalog", "faces"},
-    "layouts": {"attention", "capacity", "collectives", "faces", "parallelism", "serving", "transformer"},
+    "layouts": {"capacity", "collectives", "faces", "parallelism", "serving", "transformer"},
     "book": {"catalog", "claims", "faces", "formats", "layers", "notation", "precision", "prices", "records", "usage"},
 }
 MAY_IMPORT_FROM_OUTSIDE = {"faces": {"sympy"}, "counting": {"numpy"}, "reference_model": {"numpy"},

@@ -12,7 +12,7 @@ from llmcost.catalog import ASSUMED, GPUS, MODELS, read_csv
 from llmcost.faces import at
 from llmcost.layouts import Layout, LayoutError, memory_per_gpu, problems, step_seconds, wire_bytes
 from llmcost.reference_model import ReferenceError, build
-from llmcost.reference_model.ranks import ExpertParallel, Pipeline, TensorParallel, run, shard
+from llmcost.reference_model.ranks import TENSOR_PLAN, ExpertParallel, Pipeline, TensorParallel, run, shard
 from llmcost.reference_model.wire import Wire
 
 every_model = pytest.mark.parametrize("model", MODELS.values(), ids=lambda model: model.key)
@@ -137,6 +137,28 @@ def test_groups_that_cannot_be_are_refused():
         Pipeline(build(DENSE), 2, 3, 2)
     with pytest.raises(ReferenceError, match="5 sequences do not divide over 2 ranks"):
         ExpertParallel(build({**DENSE, "n_experts": 2, "n_active_experts": 1, "n_shared_experts": 0, "n_dense_layers": 0, "d_expert": 4}), 2, 5)
+
+
+def test_bad_tokens_ranks_and_algorithms_are_refused():
+    for group in (TensorParallel(build(DENSE), 2, 2), Pipeline(build(DENSE), 2, 2)):
+        with pytest.raises(ReferenceError, match="-1 to -1"):
+            group.forward([[-1], [-1]])
+        with pytest.raises(ReferenceError, match="1 sequences"):
+            group.forward([[1]])
+    for n_ranks in (0, -1, 1.5):
+        with pytest.raises(ReferenceError, match="n_ranks"):
+            shard(build(DENSE), n_ranks)
+    with pytest.raises(ReferenceError, match="one_shot.*ring, one-shot"):
+        Wire(2, "one_shot")
+    hashed = {**DENSE, "n_experts": 2, "n_active_experts": 1, "d_expert": 4, "n_dense_layers": 0, "n_hash_layers": 1}
+    for group in (TensorParallel, Pipeline, ExpertParallel):
+        with pytest.raises(ReferenceError, match="n_hash_layers|chosen by token"):
+            group(build(hashed), 2, 2)
+
+
+def test_a_copy_of_the_plan_is_the_plan():
+    cut, same = shard(build(DENSE), 2, dict(TENSOR_PLAN))[1], shard(build(DENSE), 2)[1]
+    assert cut.shapes == same.shapes and cut.weights["head"].shape == same.weights["head"].shape == (6, 32)
 
 
 def test_ranks_that_ask_for_different_things_are_told():

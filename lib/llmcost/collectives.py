@@ -109,7 +109,8 @@ def in_switch_seconds(message_bytes: Bytes, n_gpus: Count, usable_link_bandwidth
     return where_above(n_gpus, in_switch_above, seconds, inf * hop_seconds)
 
 
-def all_reduce_seconds(n_gpus: Count, one_shot_seconds: Seconds, two_shot_seconds: Seconds, in_switch_seconds: Seconds) -> Seconds:
+def all_reduce_seconds(n_gpus: Count, one_shot_seconds: Seconds, two_shot_seconds: Seconds,
+                       in_switch_seconds: Seconds) -> Seconds:
     """All-reduce as engines do it inside a CUDA graph: the fastest of the three; nothing for one GPU.
 
     >>> all_reduce_seconds(n_gpus=8, one_shot_seconds=9, two_shot_seconds=7, in_switch_seconds=8)

@@ -8,7 +8,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from . import attention, capacity, collectives, parallelism, serving, transformer
+from . import capacity, collectives, parallelism, serving, transformer
 from .faces import at
 
 
@@ -60,8 +60,8 @@ def problems(layout: Layout, model) -> list[str]:
     for group in s["layers"]:
         heads = group.get("n_kv_heads", layout.tensor)
         if heads % layout.tensor and layout.tensor % heads:
-            found.append(f"{heads} KV heads on {layout.tensor} GPUs: neither is a multiple of the other, so that heads are neither "
-                         f"shared out nor copied evenly")
+            found.append(f"{heads} KV heads on {layout.tensor} GPUs: neither is a multiple of the other, so that heads are "
+                         f"neither shared out nor copied evenly")
         state_heads = group.get("n_key_heads", group.get("n_state_heads", layout.tensor))
         if state_heads % layout.tensor:
             found.append(f"{state_heads} heads with a state do not divide over {layout.tensor} GPUs")
@@ -78,8 +78,8 @@ def problems(layout: Layout, model) -> list[str]:
         elif s["n_experts"] % layout.experts and layout.experts % s["n_experts"]:
             found.append(f"{s['n_experts']} experts do not spread evenly over {layout.experts} GPUs without copies of some")
         if layout.experts % (layout.tensor * layout.context):
-            found.append(f"experts on {layout.experts} GPUs, attention on groups of {layout.tensor * layout.context}: the first must be a "
-                         f"multiple of the second")
+            found.append(f"experts on {layout.experts} GPUs, attention on groups of {layout.tensor * layout.context}: the first "
+                         f"must be a multiple of the second")
     return list(dict.fromkeys(found))
 
 
@@ -119,8 +119,9 @@ def step_seconds(layout: Layout, model, gpu, assumed: Mapping, batch: float, con
         raise LayoutError(f"{layout} spreads experts or contexts; step_seconds knows tensor and pipeline parallelism")
     given = {"n_gpus": layout.tensor, "batch": batch, "context": context, "message_bytes": parallelism.stream_bytes(
         batch, s["d_model"], formats["activation_bytes_per_element"]), **formats}
-    sides = {name: at(formula, s, gpu, given) for name, formula in (
-        ("weights", serving.weight_reading_seconds), ("state", serving.state_reading_seconds), ("computing", serving.decode_computing_seconds))}
+    formulas = {"weights": serving.weight_reading_seconds, "state": serving.state_reading_seconds,
+                "computing": serving.decode_computing_seconds}
+    sides = {name: at(formula, s, gpu, given) for name, formula in formulas.items()}
     between = at(collectives.point_to_point_seconds, s, gpu, assumed, given) * (layout.stages - 1) if layout.stages > 1 else 0.0
     passing = at(parallelism.tensor_seconds, s, gpu, assumed, given)
     step = max(sides["weights"] + sides["state"], sides["computing"]) + passing + between
@@ -138,12 +139,12 @@ def wire_bytes(layout: Layout, model, pass_tokens: float, activation_bytes_per_e
     stream = parallelism.stream_bytes(tokens, s["d_model"], activation_bytes_per_element)
     mixtures = (s["n_layers"] - s["n_dense_layers"]) if layout.experts > 1 else 0
     sums = (2 * s["n_layers"] - mixtures) / layout.stages
-    merged = attention.kv_elements(s["n_heads"], s["layers"][0].get("d_head", s["layers"][0].get("kv_rank", 0))) / 2
+    merged = max(parallelism.context_merge_bytes(tokens, s["n_heads"] / layout.tensor, width, activation_bytes_per_element)
+                 for width in (group.get("kv_rank", group.get("d_head", 0)) for group in s["layers"]))
     exchange = parallelism.expert_exchange_bytes(tokens, s["n_active_experts"], s["d_model"], activation_bytes_per_element)
     return {"tensor": sums * collectives.ring_bytes(stream, layout.tensor),
             "experts": 2 * mixtures / layout.stages * collectives.share_bytes(exchange, layout.experts),
-            "context": s["n_layers"] / layout.stages * collectives.ring_bytes(
-                tokens * merged / layout.tensor * activation_bytes_per_element, layout.context),
+            "context": s["n_layers"] / layout.stages * collectives.ring_bytes(merged, layout.context),
             "stages": stream / layout.tensor if layout.stages > 1 else 0.0}
 
 

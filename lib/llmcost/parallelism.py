@@ -145,7 +145,7 @@ def compute_communication_ratio(n_gpus: Count, token_flops: Flop, n_layers: Coun
     6.25
     """
     computing = token_flops / (real(n_gpus) * peak_flops)
-    message = 2 * (maximum(real(n_gpus), 2) - 1) / maximum(real(n_gpus), 2) * stream_bytes(1, d_model, activation_bytes_per_element)
+    message = ring_bytes(stream_bytes(1, d_model, activation_bytes_per_element), maximum(real(n_gpus), 2))
     passing = tensor_all_reduces(n_layers) * message / (link_efficiency * usable_link_bandwidth)
     return where_above(n_gpus, 1, computing / passing, inf)
 
@@ -170,7 +170,8 @@ def stage_bytes_sent(n_stages: Count, stream_bytes: Bytes) -> Bytes:
     return (n_stages - 1) * stream_bytes
 
 
-def pipeline_seconds(whole_pass_seconds: Seconds, n_stages: Count, micro_batches: Count, point_to_point_seconds: Seconds) -> Seconds:
+def pipeline_seconds(whole_pass_seconds: Seconds, n_stages: Count, micro_batches: Count,
+                     point_to_point_seconds: Seconds) -> Seconds:
     """Time until a batch, cut into micro-batches, has passed all stages.
 
     `whole_pass_seconds` is the time of one micro-batch through all layers, one GPU or group after the other.
@@ -218,9 +219,23 @@ def layout_step_seconds(tensor_step_seconds: Seconds, n_stages: Count, point_to_
     return tensor_step_seconds + between_stages_seconds(n_stages, point_to_point_seconds)
 
 
+# --- context parallelism --------------------------------------------------------------------------------
+
+def context_merge_bytes(pass_tokens: Tokens, n_heads: Count, d_head: Count, activation_bytes_per_element: BytesPerElement) -> Bytes:
+    """Bytes of one layer that GPUs which share a context put together: of each head an output, a maximum and a sum.
+
+    Each GPU attends to its part of the cache; the partial softmaxes are then merged. Source: Liu 2023 (ring attention).
+
+    >>> context_merge_bytes(pass_tokens=1, n_heads=64, d_head=128, activation_bytes_per_element=2)
+    16640
+    """
+    return real(pass_tokens) * n_heads * (d_head + 2) * activation_bytes_per_element
+
+
 # --- expert parallelism ---------------------------------------------------------------------------------------
 
-def expert_exchange_bytes(pass_tokens: Tokens, n_active_experts: Count, d_model: Count, dispatch_bytes_per_element: BytesPerElement) -> Bytes:
+def expert_exchange_bytes(pass_tokens: Tokens, n_active_experts: Count, d_model: Count,
+                          dispatch_bytes_per_element: BytesPerElement) -> Bytes:
     """Bytes of one dispatch or combine of one GPU's tokens: each token once for each of its experts.
 
     >>> expert_exchange_bytes(pass_tokens=128, n_active_experts=8, d_model=7168, dispatch_bytes_per_element=1)
@@ -229,8 +244,8 @@ def expert_exchange_bytes(pass_tokens: Tokens, n_active_experts: Count, d_model:
     return real(pass_tokens) * n_active_experts * d_model * dispatch_bytes_per_element
 
 
-def expert_exchange_seconds(expert_exchange_bytes: Bytes, n_gpus: Count, usable_link_bandwidth: BytesPerSecond, hop_seconds: Seconds,
-                            link_efficiency: Fraction, expert_hops: Count) -> Seconds:
+def expert_exchange_seconds(expert_exchange_bytes: Bytes, n_gpus: Count, usable_link_bandwidth: BytesPerSecond,
+                            hop_seconds: Seconds, link_efficiency: Fraction, expert_hops: Count) -> Seconds:
     """Time of one dispatch or combine, experts spread evenly over the GPUs.
 
     >>> expert_exchange_seconds(200, 2, 100, hop_seconds=1, link_efficiency=0.5, expert_hops=16)

@@ -126,13 +126,17 @@ class Decoder:
         Raises `ReferenceError` for tokens out of range, a context past the limit or a cache of another model; the cache is
         then unchanged.
         """
-        tokens = self._checked(tokens, cache)
+        tokens = self.checked(tokens, cache)
         step = Step(cache.length, tokens.shape[1], self.shapes["n_heads"], paths)
         stream = residuals.stream(self.weights["embedding"][tokens], self.shapes)
         by_token = self.shapes["n_dense_layers"] + self.shapes["n_hash_layers"]  # mixtures before this layer choose experts so
         for i, (w, s, kept) in enumerate(zip(self.weights["layers"], self.kinds, cache.layers)):
             self.block(stream, w, s, kept, step, tokens if i < by_token else None)
         cache.length += step.tokens
+        return self.logits(stream, every)
+
+    def logits(self, stream, every):
+        """What `forward` returns, from the residual stream after the last layer."""
         x = self.norm(stream.last(self.weights["last_residual"], every), self.weights["norm"])
         logits = x @ self.weights["head"]
         return add_bias(logits, self.weights["head_bias"]) if "head_bias" in self.weights else logits
@@ -152,7 +156,7 @@ class Decoder:
         """`x` [..., d_model] through an RMSNorm, or a LayerNorm where it has a bias."""
         return layer_norm(x, w["weight"], w["bias"]) if "bias" in w else rms_norm(x, w["weight"])
 
-    def _checked(self, tokens, cache):
+    def checked(self, tokens, cache):
         tokens = rows_of(tokens)
         if tokens.dtype.kind not in "iu" or tokens.ndim != 2 or not tokens.size:
             raise ReferenceError(f"tokens of shape {tokens.shape} and type {tokens.dtype}; they must be whole numbers "

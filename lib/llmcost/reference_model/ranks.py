@@ -14,8 +14,8 @@ from dataclasses import replace
 import numpy
 
 from . import mixture, residuals
-from .decoder import KINDS, Decoder, Paths, ReferenceError, Step
-from .parts import add_bias
+from .checks import ReferenceError, check_count
+from .decoder import KINDS, Decoder, Paths, Step
 from .wire import Wire
 
 TENSOR_PLAN = {
@@ -33,8 +33,8 @@ TENSOR_PLAN = {
 """How each weight of the model is cut, like the plan of a framework; a weight that is not named stays whole on every rank.
 
 column: by outputs; row: by inputs, which gives partial sums (an embedding's inputs are the tokens); heads: by columns, and a
-KV head is copied where there are fewer of them than ranks; stack: by the first axis, a head each; first: on the first
-rank, so that it is added once.
+KV head is copied where there are fewer of them than ranks; stack: by the first axis, a head each; first: whole on the
+first rank and zero on the others, so that it is added once.
 """
 EXPERT_PLAN = {f"mlp.expert_{name}": "stack" for name in ("gate", "up", "down", "gate_bias", "up_bias", "down_bias")}
 """The same where ranks share nothing but the experts of the mixtures."""
@@ -45,67 +45,68 @@ def shard(decoder: Decoder, n_ranks: int, plan: Mapping = TENSOR_PLAN) -> list[D
 
     Raises `ReferenceError` for sizes that do not divide, or a kind of layer whose norm spans all heads.
     """
+    check_count("n_ranks", n_ranks)
     _check(decoder.shapes, n_ranks, plan)
-    return [replace(decoder, shapes=_shapes(decoder.shapes, n_ranks, plan), weights=_cut(decoder.weights, "", rank, n_ranks, plan, decoder))
-            for rank in range(n_ranks)]
+    n_kv_heads = min((group["n_kv_heads"] for group in decoder.shapes["layers"] if "n_kv_heads" in group), default=n_ranks)
+
+    def cut(weights, path, rank):
+        """The part of `rank` of a nested mapping; `path` leads to it. All layers are cut alike: theirs begins anew."""
+        found = {}
+        for name, value in weights.items():
+            here = f"{path}.{name}" if path else name
+            if isinstance(value, list):
+                found[name] = [cut(layer, "", rank) for layer in value]
+            elif isinstance(value, Mapping):
+                found[name] = cut(value, here, rank)
+            else:
+                found[name] = _part(value, plan.get(here), rank, n_ranks, n_kv_heads)
+        return found
+
+    shapes = decoder.shapes if plan == EXPERT_PLAN else _of_one_rank(decoder.shapes, n_ranks)
+    return [replace(decoder, shapes=shapes, weights=cut(decoder.weights, "", rank)) for rank in range(n_ranks)]
 
 
-def _cut(weights, path, rank, n_ranks, plan, decoder):
-    """The part of `rank` of a nested mapping of weights; `path` leads to them, without the number of the layer."""
-    found = {}
-    for name, value in weights.items():
-        here = f"{path}.{name}" if path else name
-        if isinstance(value, list):
-            found[name] = [_cut(layer, "", rank, n_ranks, plan, decoder) for layer in value]
-        elif isinstance(value, Mapping):
-            found[name] = _cut(value, here, rank, n_ranks, plan, decoder)
-        elif (part := _part(value, plan.get(here), rank, n_ranks, decoder)) is not None:
-            found[name] = part
-    return found
-
-
-def _part(array, rule, rank, n_ranks, decoder):
-    """The part of one weight; None where the rank has none."""
+def _part(array, rule, rank, n_ranks, n_kv_heads):
+    """The part of one weight that `rank` has."""
     if rule is None:
         return array
     if rule == "first":
         return array if rank == 0 else numpy.zeros_like(array)
     if rule == "heads":
-        copies = max(1, n_ranks // _kv_heads(decoder.shapes))
+        copies = max(1, n_ranks // n_kv_heads)
         return numpy.split(array, n_ranks // copies, axis=-1)[rank // copies].copy()
     axis = {"column": -1, "row": -2, "stack": 0}[rule]
     return numpy.split(array, n_ranks, axis=axis)[rank].copy()
 
 
-def _kv_heads(s):
-    return min(group["n_kv_heads"] for group in s["layers"] if "n_kv_heads" in group)
-
-
-def _shapes(s, n_ranks, plan):
+def _of_one_rank(s, n_ranks):
     """The shapes of one rank: what a layer needs to know about its heads. The rest it sees from its weights."""
-    if plan is not TENSOR_PLAN:
-        return s
-    layers = [{**group, **({"n_kv_heads": max(1, group["n_kv_heads"] // n_ranks)} if "n_kv_heads" in group else {})} for group in s["layers"]]
-    return {**s, "n_heads": s["n_heads"] // n_ranks, "layers": layers}
+    def shared(group):
+        return {**group, "n_kv_heads": max(1, group["n_kv_heads"] // n_ranks)} if "n_kv_heads" in group else group
+
+    return {**s, "n_heads": s["n_heads"] // n_ranks, "layers": [shared(group) for group in s["layers"]]}
 
 
 def _check(s, n_ranks, plan):
     experts = s["n_experts"] if s["n_dense_layers"] < s["n_layers"] else 0
-    must = {"n_experts": experts} if plan is EXPERT_PLAN else {
+    if s["n_hash_layers"]:
+        raise ReferenceError(f"n_hash_layers = {s['n_hash_layers']}; experts that are chosen by the number of a token are not "
+                             f"split here")
+    must = {"n_experts": experts} if plan == EXPERT_PLAN else {
         "n_heads": s["n_heads"], "d_ff": s["d_ff"] if s["n_dense_layers"] else 0, "d_expert": s["d_expert"] if experts else 0,
         "d_shared": s["n_shared_experts"] * (s["d_shared"] or s["d_expert"]) if experts else 0, "vocab_size": s["vocab_size"]}
     for name, size in must.items():
         if size % n_ranks:
             raise ReferenceError(f"{name} = {size} does not divide over {n_ranks} ranks")
-    if plan is EXPERT_PLAN:
+    if plan == EXPERT_PLAN:
         return
     for group in s["layers"]:
         heads = group.get("n_kv_heads", n_ranks)
         if heads % n_ranks and n_ranks % heads:
             raise ReferenceError(f"{heads} KV heads on {n_ranks} ranks: neither number is a multiple of the other")
         if group["attention"] not in ("full", "sliding", "chunked", "mla") or group.get("qk_norm") == "projection":
-            raise ReferenceError(f"a layer of kind {group['attention']} with qk_norm {group.get('qk_norm', 'none')} is not split by heads "
-                                 f"here: only full, sliding, chunked and mla layers, whose norms stay within a head, are")
+            raise ReferenceError(f"a layer of kind {group['attention']} with qk_norm {group.get('qk_norm', 'none')} is not split by "
+                                 f"heads here: only full, sliding, chunked and mla layers, whose norms stay within a head, are")
     if len({group["n_kv_heads"] for group in s["layers"] if "n_kv_heads" in group}) > 1:
         raise ReferenceError("layers with different n_kv_heads; the plan cuts all of them the same way")
 
@@ -127,7 +128,7 @@ def tensor_program(decoder: Decoder, cache, tokens, rank: int, paths: Paths = Pa
         half = mixture.mixture(x, w["mlp"], decoder.shapes) if "router" in w["mlp"] else mixture.mlp(x, w["mlp"])
         stream.write((yield "all_reduce", half))
     cache.length += step.tokens
-    return (yield "all_gather", _logits(decoder, stream, every))
+    return (yield "all_gather", decoder.logits(stream, every))
 
 
 def expert_program(decoder: Decoder, cache, tokens, rank: int, n_ranks: int, paths: Paths = Paths(), every: bool = False):
@@ -138,16 +139,11 @@ def expert_program(decoder: Decoder, cache, tokens, rank: int, n_ranks: int, pat
         x = decoder.norm(stream.read(w["attention_residual"]), w["attention_norm"])
         stream.write(KINDS[s["attention"]].attention(x, w["attention"], s, kept, step))
         x = decoder.norm(stream.read(w["mlp_residual"]), w["mlp_norm"])
-        stream.write((yield from _travel(x, w["mlp"], decoder.shapes, n_ranks)) if "router" in w["mlp"] else mixture.mlp(x, w["mlp"]))
+        travels = "router" in w["mlp"]
+        stream.write((yield from _travel(x, w["mlp"], decoder.shapes, n_ranks)) if travels else mixture.mlp(x, w["mlp"]))
     cache.length += step.tokens
-    return _logits(decoder, stream, every)
+    return decoder.logits(stream, every)
     yield  # a program even where there is no mixture
-
-
-def _logits(decoder, stream, every):
-    x = decoder.norm(stream.last(decoder.weights["last_residual"], every), decoder.weights["norm"])
-    logits = x @ decoder.weights["head"]
-    return add_bias(logits, decoder.weights["head_bias"]) if "head_bias" in decoder.weights else logits
 
 
 def _travel(x, w, s, n_ranks):
@@ -190,8 +186,8 @@ def run(programs: list, wire: Wire) -> list:
             except StopIteration as end:
                 returned[rank] = end.value
         if asked and (len(asked) < len(programs) or len({name for name, _ in asked.values()}) > 1):
-            raise ReferenceError(f"ranks ask for {sorted({name for name, _ in asked.values()})}, {len(returned)} have ended; a collective "
-                                 f"needs all of them")
+            raise ReferenceError(f"ranks ask for {sorted({name for name, _ in asked.values()})}, {len(returned)} have ended; a "
+                                 f"collective needs all of them")
         if asked:
             name, arrays = asked[0][0], [array for _, array in asked.values()]
             answers = Wire(len(programs)).all_to_all(arrays) if name == "tell" else getattr(wire, name)(arrays)
@@ -209,7 +205,7 @@ class TensorParallel:
 
     def forward(self, tokens, paths: Paths = Paths(), every: bool = False):
         """Logits, as of `Decoder.forward`."""
-        tokens = numpy.asarray(tokens)
+        tokens = self.ranks[0].checked(tokens, self.caches[0])
         programs = [tensor_program(decoder, cache, tokens, rank, paths, every)
                     for rank, (decoder, cache) in enumerate(zip(self.ranks, self.caches))]
         return run(programs, self.wire)[0]
@@ -222,15 +218,16 @@ class ExpertParallel:
         if batch % n_ranks:
             raise ReferenceError(f"{batch} sequences do not divide over {n_ranks} ranks")
         s = decoder.shapes
-        if s["d_expert_in"] or s["shared_gate"] or s["n_hash_layers"] or s["norms_per_layer"] != 2:
-            raise ReferenceError("experts that work in a latent or are chosen by token, a gate of the shared expert and blocks with one "
-                                 "norm do not travel here")
+        if s["d_expert_in"] or s["shared_gate"] or s["norms_per_layer"] != 2:
+            raise ReferenceError("experts that work in a latent, a gate of the shared expert and blocks with one norm do not "
+                                 "travel here")
         self.ranks, self.wire = shard(decoder, n_ranks, EXPERT_PLAN), Wire(n_ranks)
         self.caches = [rank.empty_cache(batch // n_ranks) for rank in self.ranks]
 
     def forward(self, tokens, paths: Paths = Paths(), every: bool = False):
         """Logits, as of `Decoder.forward`."""
-        n, parts = len(self.ranks), numpy.split(numpy.asarray(tokens), len(self.ranks))
+        n = len(self.ranks)
+        parts = [rank.checked(part, cache) for rank, part, cache in zip(self.ranks, numpy.array_split(tokens, n), self.caches)]
         programs = [expert_program(rank, cache, part, i, n, paths, every)
                     for i, (rank, cache, part) in enumerate(zip(self.ranks, self.caches, parts))]
         return numpy.concatenate(run(programs, self.wire))
@@ -241,12 +238,15 @@ class Pipeline:
 
     def __init__(self, decoder: Decoder, n_stages: int, batch: int, micro_batches: int = 1):
         n_layers = len(decoder.kinds)
+        check_count("n_stages", n_stages)
+        check_count("micro_batches", micro_batches)
         if n_stages > n_layers:
             raise ReferenceError(f"{n_stages} stages for {n_layers} layers; a stage needs at least one layer")
         if batch % micro_batches:
             raise ReferenceError(f"{batch} sequences do not divide into {micro_batches} micro-batches")
-        if decoder.shapes["n_residual_streams"] or decoder.shapes["n_residual_vectors"]:
-            raise ReferenceError("a model with several residual streams is not cut into stages here")
+        if any(decoder.shapes[name] for name in ("n_residual_streams", "n_residual_vectors", "n_hash_layers")):
+            raise ReferenceError("a model with several residual streams, or with experts that are chosen by token, is not cut into "
+                                 "stages here")
         self.decoder, self.wire = decoder, Wire(n_stages)
         self.stages = numpy.array_split(numpy.arange(n_layers), n_stages)
         self.caches = [decoder.empty_cache(batch // micro_batches) for _ in range(micro_batches)]
@@ -254,7 +254,8 @@ class Pipeline:
     def forward(self, tokens, paths: Paths = Paths(), every: bool = False):
         """Logits, as of `Decoder.forward`. Micro-batches follow one another through the stages."""
         decoder, found = self.decoder, []
-        for part, cache in zip(numpy.split(numpy.asarray(tokens), len(self.caches)), self.caches):
+        for part, cache in zip(numpy.array_split(tokens, len(self.caches)), self.caches):
+            part = decoder.checked(part, cache)
             step = Step(cache.length, part.shape[1], decoder.shapes["n_heads"], paths)
             x = decoder.weights["embedding"][part]
             for stage, numbers in enumerate(self.stages):
@@ -265,5 +266,5 @@ class Pipeline:
                     decoder.block(stream, decoder.weights["layers"][i], decoder.kinds[i], cache.layers[i], step, None)
                 x = stream.x
             cache.length += step.tokens
-            found.append(_logits(decoder, stream, every))
+            found.append(decoder.logits(stream, every))
         return numpy.concatenate(found)

@@ -7,9 +7,15 @@ from collections import Counter
 
 import numpy
 
+from .checks import ReferenceError, check_count
+
+ALGORITHMS = ("ring", "one-shot")
+
 
 class Wire:
     """Joins `n_ranks` ranks. `algorithm` of an all-reduce: "ring", or "one-shot", where each rank sends all it has to all.
+
+    Raises `ReferenceError` for another algorithm, or no ranks.
 
     Attributes
     ----------
@@ -19,6 +25,9 @@ class Wire:
     """
 
     def __init__(self, n_ranks: int, algorithm: str = "ring"):
+        check_count("n_ranks", n_ranks)
+        if algorithm not in ALGORITHMS:
+            raise ReferenceError(f"no all-reduce {algorithm!r}; there are {', '.join(ALGORITHMS)}")
         self.n_ranks, self.algorithm = n_ranks, algorithm
         self.sent, self.calls, self.steps = [0] * n_ranks, Counter(), 0
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from chrome import ARGUMENTS, build, chrome, pages, serving
+from chrome import ARGUMENTS, SITE, build, chrome, pages, serving
 from playwright.sync_api import sync_playwright
 from states import controls, expected, in_python, is_there, option_input, settings, specification, state
 
@@ -94,6 +94,12 @@ def test_page_is_quiet_narrow_and_accessible(open_page, address, theme, width):
     results = Axe().run(page, options=options).response
     assert [f"{found['id']}: {node['target']} {node['failureSummary']}" for found in results["violations"]
             if found["impact"] in ("serious", "critical") for node in found["nodes"]] == []
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_names_on_a_page_are_told_apart(address):
+    names = re.findall(r'<[a-z][^>]* id="([^"]+)"', (SITE / address).read_text("utf-8"))
+    assert sorted({name for name in names if names.count(name) > 1}) == []
 
 
 @pytest.mark.parametrize("address", PAGES)

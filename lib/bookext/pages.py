@@ -32,6 +32,8 @@ REPAIRS = [
     # a list whose entries are no list items
     (re.compile(r'<div role="list" class="citation-list">'), '<div class="citation-list">'),
     (re.compile(r'(<div class="citation"[^>]*) role="doc-biblioentry"'), r"\1"),
+    # one name for the content of every exercise
+    (re.compile(r' id="(?:exercise|solution)-content"'), ""),
     # a landmark for what stands outside of the main text
     (re.compile(r'class="bd-sidebar-primary bd-sidebar"(?! role)'),
      'class="bd-sidebar-primary bd-sidebar" role="complementary" aria-label="Book navigation"'),

@@ -135,7 +135,7 @@ def tokens_per_second_of_replicas(replicas: Count, batch: Sequences, tensor_step
 
 def compute_communication_ratio(n_gpus: Count, token_flops: Flop, n_layers: Count, d_model: Count,
                                 activation_bytes_per_element: BytesPerElement, peak_flops: FlopPerSecond,
-                                usable_link_bandwidth: BytesPerSecond, link_efficiency: Fraction) -> Fraction:
+                                usable_link_bandwidth: BytesPerSecond, link_efficiency: Fraction) -> Count:
     """Time to compute a token over the time to pass it around, for passes so large that latencies do not matter.
 
     Below 1 communication takes longer; infinite for one GPU. The tokens cancel: the ratio depends on model, chip and group only.

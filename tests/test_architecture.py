@@ -32,6 +32,8 @@ MAY_IMPORT = {
     "ledger": {"layer_operations", "layers", "operations", "roofline"},
     "shapes": {"layers", "ledger", "moe", "transformer"},
     "counting": set(),
+    "workload": set(), "prefix_cache": set(), "engine": {"workload"},
+    "scheduling": {"engine", "prefix_cache", "workload"},
     "reference_model": set(),  # no formula: what it does is counted and held against them
     "config_layers": {"config_fields"},
     "config_experts": {"config_fields", "config_layers"},
@@ -47,7 +49,7 @@ MAY_IMPORT = {
     "layouts": {"capacity", "collectives", "faces", "parallelism", "serving", "transformer"},
     "book": {"catalog", "claims", "faces", "formats", "layers", "notation", "precision", "prices", "records", "usage"},
 }
-MAY_IMPORT_FROM_OUTSIDE = {"faces": {"sympy"}, "counting": {"numpy"}, "reference_model": {"numpy"},
+MAY_IMPORT_FROM_OUTSIDE = {"faces": {"sympy"}, "counting": {"numpy"}, "reference_model": {"numpy"}, "scheduling": {"numpy"}, "workload": {"numpy"},
                            "book": {"IPython", "ipywidgets", "matplotlib", "cycler", "numpy"}}
 STANDARD = set(sys.stdlib_module_names)
 

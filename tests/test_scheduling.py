@@ -1,0 +1,246 @@
+"""The simulation of an engine: nothing is lost, nothing is approximated, and its limits are those of the closed forms."""
+
+import dataclasses
+import math
+
+import numpy
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llmcost.engine import POLICIES, Engine
+from llmcost.prefix_cache import PrefixCache
+from llmcost.scheduling import _Simulation, simulate
+from llmcost.workload import Request, TraceError
+
+
+def seconds(prompt_tokens, pairs, decoding, contexts):
+    """A step that reads weights and contexts, or computes, whichever takes longer."""
+    return numpy.maximum(0.01 + 1e-5 * numpy.asarray(contexts, dtype=float), 1e-3 * (prompt_tokens + decoding) + 1e-6 * pairs)
+
+
+# --- step by step, in other words ------------------------------------------------------------------------
+
+def step_by_step(requests, engine, step_seconds):
+    """The same policies with one loop for each step and one look at each sequence: first and last token of each request."""
+    def blocks(tokens):
+        return math.ceil(tokens / engine.block_tokens)
+
+    coming = sorted(range(len(requests)), key=lambda i: (requests[i].arrival, i))
+    waiting, running, now, order = [], [], 0.0, 0
+    first, last, ended, gaps, held = {}, {}, {}, dict.fromkeys(coming, 0.0), 0
+    static = engine.policy == "static"
+
+    def used():
+        return held + sum(s["blocks"] for s in running)
+
+    while coming or waiting or running:
+        while coming and requests[coming[0]].arrival <= now:
+            number = coming.pop(0)
+            need = requests[number].prompt_tokens + requests[number].output_tokens - 1
+            if blocks(need) <= engine.kv_blocks and (engine.policy != "continuous" or need <= engine.max_batched_tokens):
+                waiting.append({"number": number, "written": 0})
+        if not waiting and not running:
+            if not coming:
+                break
+            now = requests[coming[0]].arrival
+            continue
+        budget = engine.max_batched_tokens
+        while waiting and len(running) < engine.max_sequences and (not static or all(s["fresh"] for s in running)):
+            s, request = waiting[0], requests[waiting[0]["number"]]
+            tokens = request.prompt_tokens + s["written"]
+            room = blocks(request.prompt_tokens + request.output_tokens - 1 if static else tokens)
+            if room > engine.kv_blocks - used() or (engine.policy == "continuous" and tokens > budget):
+                break
+            running.append({**waiting.pop(0), "left": tokens, "length": 0, "blocks": room, "order": order, "fresh": True})
+            order, budget = order + 1, budget - tokens
+        for s in running:
+            s["fresh"] = False
+        prefilling = [s for s in running if s["left"]]
+        decoding = [s for s in running if not s["left"]] if engine.policy == "chunked" or not prefilling else []
+        while not static and decoding and sum(s["length"] % engine.block_tokens == 0 for s in decoding) > engine.kv_blocks - used():
+            victim = max(running, key=lambda s: s["order"])
+            running = [s for s in running if s is not victim]
+            waiting.insert(0, {"number": victim["number"], "written": victim["written"]})
+            prefilling, decoding = ([s for s in group if s is not victim] for group in (prefilling, decoding))
+        budget, chunks = engine.max_batched_tokens - len(decoding), []
+        for s in prefilling:
+            if budget > 0:
+                chunks.append((s, min(budget, s["left"])))
+                budget -= chunks[-1][1]
+        if not chunks and not decoding:
+            continue
+        pairs = sum(count * s["length"] + count * (count + 1) / 2 for s, count in chunks)
+        context = sum(s["length"] + 1 for s in decoding)
+        now += float(numpy.ravel(step_seconds(sum(c for _, c in chunks), pairs, len(decoding), numpy.array([float(context)])))[0])
+        for s in decoding:
+            s["blocks"] += s["length"] % engine.block_tokens == 0 and not static
+            s["length"] += 1
+        for s, count in chunks:
+            s["length"], s["left"] = s["length"] + count, s["left"] - count
+        for s in [*decoding, *(s for s, _ in chunks if not s["left"])]:
+            number = s["number"]
+            s["written"] += 1
+            first.setdefault(number, now)
+            gaps[number] = max(gaps[number], now - last.get(number, now))
+            last[number] = now
+            if s["written"] == requests[number].output_tokens:
+                ended[number] = now
+                held += s["blocks"] if static else 0
+        running = [s for s in running if s["number"] not in ended]
+        held = 0 if not running else held
+    return first, ended, gaps
+
+
+@st.composite
+def traces(draw, most=12):
+    n = draw(st.integers(1, most))
+    return [Request(draw(st.sampled_from([0.0, 0.0, 0.05, 0.3, 1.0, 5.0])) * i, draw(st.integers(1, 40)), draw(st.integers(1, 20)), str(i))
+            for i in range(n)]
+
+
+engines = st.builds(Engine, max_sequences=st.integers(1, 6), max_batched_tokens=st.integers(8, 64), kv_blocks=st.integers(4, 40),
+                    block_tokens=st.integers(1, 5), policy=st.sampled_from(POLICIES))
+
+
+@settings(max_examples=400, deadline=None, derandomize=True)
+@given(traces(), engines)
+def test_many_steps_at_once_are_the_steps_one_by_one(requests, engine):
+    run = simulate(requests, engine, seconds)
+    first, ended, gaps = step_by_step(requests, engine, seconds)
+    assert set(ended) == set(numpy.flatnonzero(run.served)) == set(range(len(requests))) - set(run.rejected)
+    for number in ended:
+        assert run.first[number] == pytest.approx(first[number], rel=1e-9)
+        assert run.end[number] == pytest.approx(ended[number], rel=1e-9)
+        assert run.worst_gap[number] == pytest.approx(gaps[number], rel=1e-6, abs=1e-12)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(traces(30), engines)
+def test_what_comes_in_goes_out_and_memory_is_returned(requests, engine):
+    simulation = _Simulation(requests, engine, seconds, record=True)
+    run = simulation.run()
+    assert (run.served.sum() + len(run.rejected)) == len(requests)
+    assert run.peak_blocks <= engine.kv_blocks and simulation.free == engine.kv_blocks
+    assert simulation.context == 0 and not any(simulation.growing)
+    assert numpy.all(run.ttft[run.served] > 0) and numpy.all(run.end[run.served] >= run.first[run.served])
+    last_arrival = max(request.arrival for request in requests)  # who comes after all is done, and is rejected, is waited for
+    assert sum(run.seconds.values()) == pytest.approx(max(numpy.nanmax(run.end, initial=0.0), last_arrival))
+    begins, ends = ([line[i] for line in run.timeline] for i in (0, 1))
+    assert all(later >= earlier - 1e-12 for earlier, later in zip(ends, begins[1:]))
+    assert simulate(requests, engine, seconds).end.tolist() == pytest.approx(run.end.tolist(), nan_ok=True)  # the same again
+
+
+# --- limits --------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_alone_a_request_takes_its_prefill_and_its_steps(policy):
+    run = simulate([Request(3.0, 100, 5)], Engine(policy=policy), seconds)
+    prefill = seconds(100, 100 * 101 / 2, 0, [0])[0]
+    steps = [seconds(0, 0, 1, [length])[0] for length in (101, 102, 103, 104)]
+    assert run.ttft[0] == pytest.approx(prefill) and run.tpot[0] == pytest.approx(sum(steps) / 4)
+    assert run.seconds["idle"] == 3 and run.steps == 5
+
+
+def test_a_full_machine_gives_its_batch_for_each_step():
+    """Equal requests, all there from the start, slots enough: tokens per second are the batch over the step."""
+    requests = [Request(0.0, 1, 2000) for _ in range(8)]
+    run = simulate(requests, Engine(max_sequences=8, policy="continuous"), lambda *step: 0.02 + 0 * numpy.asarray(step[3]))
+    assert 8 * 2000 / run.makespan == pytest.approx(8 / 0.02, rel=1e-9)
+
+
+def test_static_batches_waste_the_slots_of_short_replies():
+    requests = [Request(0.0, 1, output) for output in (1, 11, 11, 101)]
+    static = simulate(requests, Engine(policy="static"), seconds)
+    # 100 decode steps, after the prefill has given each its first token: slots of 0, 10, 10 and 100 steps are used.
+    assert (static.slot_steps, static.wasted_slot_steps) == (400, 400 - 120)
+    more = [*requests, *(Request(0.001, 1, 11) for _ in range(3))]
+    engine = Engine(max_sequences=4)
+    waits = {policy: simulate(more, dataclasses.replace(engine, policy=policy), seconds).ttft[-1] for policy in POLICIES}
+    assert waits["continuous"] < waits["static"] / 4
+
+
+def test_chunks_bound_the_gap_that_a_long_prompt_makes():
+    requests = [Request(0.0, 10, 200), Request(0.5, 8000, 2)]
+    gaps = {policy: simulate(requests, Engine(policy=policy, max_batched_tokens=budget), seconds).worst_gap[0]
+            for policy, budget in (("continuous", 10_000), ("chunked", 500))}
+    assert gaps["continuous"] > 8 and gaps["chunked"] < 4.5
+
+
+def test_requests_that_lose_their_memory_still_end():
+    run = simulate([Request(0.0, 16, 100) for _ in range(4)], Engine(kv_blocks=12, policy="continuous"), seconds)
+    assert run.preemptions.sum() > 0 and run.served.all() and run.peak_blocks == 12
+
+
+def test_a_request_that_can_never_run_is_rejected_and_holds_nobody_up():
+    requests = [Request(0.0, 10_000, 10, "huge"), Request(0.0, 10, 10, "small")]
+    run = simulate(requests, Engine(kv_blocks=100), seconds)
+    assert run.rejected == {0: "needs 626 blocks of cache, the engine has 100"} and run.served.tolist() == [False, True]
+    alone = simulate(requests[1:], Engine(kv_blocks=100), seconds)
+    assert run.end[1] == alone.end[0] and math.isnan(run.first[0])
+
+
+# --- prefixes ------------------------------------------------------------------------------------------------------
+
+def conversations(users=6, turns=8):
+    """Each turn sends all that was said before, and something new."""
+    return [Request(10.0 * turn + 0.5 * user, 50 * (turn + 1), 5, prefix=str(user), prefix_tokens=50 * turn)
+            for turn in range(turns) for user in range(users)]
+
+
+def hit_rate(**cache):
+    return simulate(conversations(), Engine(**cache), seconds).hit_rate
+
+
+def test_an_endless_prefix_cache_finds_all_that_was_said_before_and_none_finds_nothing():
+    requests = conversations()
+    ideal = sum(r.prefix_tokens for r in requests) / sum(r.prompt_tokens for r in requests)
+    assert hit_rate(prefix_capacity=math.inf) == pytest.approx(ideal) and hit_rate() == 0 == hit_rate(prefix_capacity=1e9, prefix_ttl=0.0)
+
+
+def test_more_room_and_more_time_find_more():
+    rooms = [hit_rate(prefix_capacity=room) for room in (0, 100, 400, 1000, 2400, 1e9)]
+    times = [hit_rate(prefix_capacity=1e9, prefix_ttl=ttl) for ttl in (0, 5, 9, 11, 100)]
+    assert rooms == sorted(rooms) and rooms[0] == 0 < rooms[-1]
+    assert times == sorted(times) and times[0] == times[2] == 0 < times[3] == times[-1]
+
+
+def test_a_found_prefix_is_not_computed_again():
+    first, second = simulate([Request(0.0, 1000, 1, prefix="a", prefix_tokens=0), Request(100.0, 1000, 1, prefix="a", prefix_tokens=900)],
+                             Engine(prefix_capacity=1e4), seconds).ttft
+    assert second == pytest.approx(seconds(100, 100 * 900 + 100 * 101 / 2, 0, [0])[0]) and second < first
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 50)), max_size=60), st.integers(0, 120))
+def test_a_prefix_cache_never_holds_more_than_it_can(uses, capacity):
+    cache = PrefixCache(capacity, math.inf)
+    for now, (name, tokens) in enumerate(uses):
+        held = cache.find(name, now)
+        assert held == 0 or name in cache.held
+        cache.keep(name, tokens, now)
+        assert cache.used == sum(size for size, _ in cache.held.values()) <= capacity
+
+
+# --- bad input --------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("requests, told", [
+    ([], "no requests"),
+    ([Request(0.0, 1, 1), Request(-1.0, 1, 1)], "request 2 arrives at -1.0"),
+    ([Request(float("nan"), 1, 1)], "request 1 arrives at nan"),
+    ([Request(0.0, 0, 1)], "prompt_tokens = 0"), ([Request(0.0, 1, 0)], "output_tokens = 0"), ([Request(0.0, 1.5, 1)], "prompt_tokens = 1.5"),
+    ([Request(0.0, 5, 1, prefix_tokens=6)], "shares 6 tokens of a prompt of 5"),
+    ([Request(0.0, 1, 1, "x"), Request(0.0, 1, 1), Request(0.0, 1, 1, "x")], "request 3 has the id 'x' of request 1"),
+])
+def test_traces_that_make_no_sense_are_refused_by_row(requests, told):
+    def never(*_):
+        raise AssertionError("something was run")
+
+    with pytest.raises(TraceError, match=told):
+        simulate(requests, Engine(), never)
+
+
+@pytest.mark.parametrize("change, told", [({"policy": "fair"}, "policy = 'fair'; it is one of static"), ({"kv_blocks": 0}, "kv_blocks = 0"),
+                                          ({"block_tokens": 2.5}, "block_tokens = 2.5"), ({"prefix_ttl": -1}, "TTL -1")])
+def test_engines_that_make_no_sense_are_refused(change, told):
+    with pytest.raises(TraceError, match=told):
+        simulate([Request(0.0, 1, 1)], Engine(**change), seconds)

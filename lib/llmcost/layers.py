@@ -1,7 +1,8 @@
-"""The kinds of attention layer: one row each, with its shapes, its parameters, its state and its words.
+"""The kinds of attention layer: one row each, with its shapes, its parameters, its state, its operations and its words.
 
 A layer is a mapping from shape names to values, as in `{"attention": "full", "n": 32, "n_kv_heads": 8,
-"d_head": 128}`; `n` such layers stand in a model. A new kind of layer is a new row here and nothing else.
+"d_head": 128}`; `n` such layers stand in a model. A new kind of layer is a new row here, its operations in
+`llmcost.layer_operations`, and the same layer, running, in `llmcost.reference_model`.
 """
 
 from collections.abc import Callable, Mapping

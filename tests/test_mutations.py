@@ -149,7 +149,8 @@ def test_leaving_out_or_doubling_any_operation_is_seen(model):
     for key, small in smalls.items():
         switch.model = key
         assert all(counted == closed for counted, closed in run(package, small, facts[key])), key
-    assert len(switch.heard) > 80
+    parts = {site.partition(",")[0] for site in switch.heard}
+    assert parts >= {path.stem for path in FOLDER.glob("*.py")} - {"__init__", "checks", "sampling", "scale", "wire", "ranks"}
     unseen = []
     for site, key in switch.heard.items():
         for switch.mutation in ("left out", "done twice"):
@@ -157,9 +158,3 @@ def test_leaving_out_or_doubling_any_operation_is_seen(model):
             if all(counted == closed for counted, closed in run(package, smalls[key], facts[key])):
                 unseen.append(f"{site}, {switch.mutation}")
     assert unseen == []
-
-
-def test_every_part_of_the_model_is_put_to_the_test(model):
-    package, switch = model
-    assert {site.partition(",")[0] for site in switch.heard} >= {
-        "parts", "softmax_attention", "latent_attention", "recurrent_attention", "mixture", "decoder"}

@@ -135,10 +135,10 @@ def ring_seconds(rounds: Count, message_bytes: Bytes, n_gpus: Count, usable_link
     return where_above(n_gpus, 1, minimum(low_latency, bulk), 0)
 
 
-def library_all_reduce_seconds(n_gpus: Count, ring_seconds: Seconds, in_switch_seconds: Seconds) -> Seconds:
-    """All-reduce by the library: around the ring, or in the switch.
+def nccl_all_reduce_seconds(n_gpus: Count, ring_seconds: Seconds, in_switch_seconds: Seconds) -> Seconds:
+    """All-reduce by the library, NCCL or RCCL: around the ring, or in the switch.
 
-    >>> library_all_reduce_seconds(n_gpus=8, ring_seconds=9, in_switch_seconds=8)
+    >>> nccl_all_reduce_seconds(n_gpus=8, ring_seconds=9, in_switch_seconds=8)
     8
     """
     return where_above(n_gpus, 1, minimum(ring_seconds, in_switch_seconds), 0)

@@ -153,10 +153,11 @@ def _travel(x, w, s, n_ranks):
     token, slot = numpy.nonzero(numpy.ones_like(chosen))
     expert = chosen[token, slot]
     going = [numpy.nonzero(expert // here == target)[0] for target in range(n_ranks)]
-    arrived = yield "all_to_all", [rows[token[which]] for which in going]
-    numbers = yield "tell", [expert[which] % here for which in going]  # which expert each row is for: a few bytes a row
+    # A row travels with the number of the expert that it is for, as one more column.
+    arrived = yield "all_to_all", [numpy.column_stack([rows[token[which]], expert[which] % here]) for which in going]
     served = []
-    for batch, number in zip(arrived, numbers):
+    for parcel in arrived:
+        batch, number = parcel[:, :-1], parcel[:, -1].astype(int)
         done = numpy.zeros_like(batch)
         for i in numpy.unique(number):
             one = {name: w[name][i] for name in w if f"mlp.{name}" in EXPERT_PLAN}
@@ -190,7 +191,7 @@ def run(programs: list, wire: Wire) -> list:
                                  f"collective needs all of them")
         if asked:
             name, arrays = asked[0][0], [array for _, array in asked.values()]
-            answers = Wire(len(programs)).all_to_all(arrays) if name == "tell" else getattr(wire, name)(arrays)
+            answers = getattr(wire, name)(arrays)
     return [returned[rank] for rank in range(len(programs))]
 
 

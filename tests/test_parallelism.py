@@ -246,6 +246,16 @@ def test_measured_all_reduces_are_met(system):
     assert len(errors) >= 3 and numpy.median(errors) < 0.15
 
 
+@pytest.mark.parametrize("least, most", [(0, 65_536), (65_537, 4e6), (4e6, 1e12)], ids=["one exchange", "two exchanges", "large"])
+def test_each_way_to_add_up_is_met_where_it_is_the_fastest(least, most):
+    """The same rows of engines' kernels by size of the message, over all three systems, so that each algorithm is judged."""
+    errors = [abs(predicted(row) / float(row["seconds"]) - 1) for row in MEASURED
+              if row["system"] in ("h100_sxm", "h200_sxm", "b200_sxm") and row["collective"] == "all_reduce" and row["seconds"]
+              and row["split"] == "judged" and row["mode"] == "graph" and not row["library"].startswith("NCCL")
+              and least <= float(row["message_bytes"]) <= most]
+    assert len(errors) >= 3 and numpy.median(errors) < 0.15
+
+
 # --- layouts ---------------------------------------------------------------------------------------------
 
 @every_model

@@ -5,8 +5,10 @@ import json
 import math
 import re
 
-from llmcost import catalog, faces, prices
-from llmcost.book.explore import with_on_top
+from llmcost import catalog, faces, layouts, prices, serving
+from llmcost.book.explore import standing_for
+from llmcost.book.runs import results_near
+from llmcost.book.values import evaluate
 
 
 def specification(figure) -> dict:
@@ -37,7 +39,8 @@ def state(spec, picks={}) -> dict:
     for choice in spec["choices"]:
         known |= next(option["facts"] for option in choice["options"] if option["key"] == chosen[choice["name"]])
     by_hand = {slider["name"]: slider["value"] for slider in spec["sliders"] if is_there(slider, chosen)} | pasted(spec)
-    return known | by_hand | {name: value for name, value in picks.items() if name in by_hand}
+    known |= by_hand | {name: value for name, value in picks.items() if name in by_hand}
+    return known | (results_near(spec["runs"], known) if "runs" in spec else {})
 
 
 def option_input(spec, name, key) -> str:
@@ -74,12 +77,7 @@ def settings(spec):
 
 def expected(output, state):
     """The output's value in Python."""
-    formula = faces.formulas()[output["formula"]]
-    known = with_on_top(state, output["with"])
-    try:
-        return float(faces.at(formula, {name: known[name] for name in faces.leaves(formula)}))
-    except ZeroDivisionError:
-        return math.inf
+    return float(evaluate(standing_for(output), state))
 
 
 def in_python(line: str):
@@ -88,4 +86,5 @@ def in_python(line: str):
     names = {name.rpartition(".")[2]: importlib.import_module(name) for name in modules}
     records = {name: next(getattr(module, name) for module in (catalog, prices) if hasattr(module, name))
                for name in re.findall(r"\b([A-Z_]+)\[", line)}
-    return float(eval(line, {"at": faces.at, **records, **names}))
+    service = {"Service": serving.Service, "Layout": layouts.Layout, "ASSUMED": catalog.ASSUMED}
+    return float(eval(line, {"at": faces.at, **service, **records, **names}))

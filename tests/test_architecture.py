@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 LIB = Path(__file__).parents[1] / "lib" / "llmcost"
-FORMULAS = {"units", "elementwise", "attention", "attention_work", "moe", "transformer", "capacity", "roofline", "serving",
-            "economics", "bills", "operations", "collectives", "parallelism", "precision", "training", "notation", "formats"}
+FORMULAS = {"units", "elementwise", "attention", "attention_work", "moe", "transformer", "capacity", "roofline", "phases",
+            "economics", "engine_steps", "load", "bills", "operations", "collectives", "parallelism", "precision", "training", "notation", "formats"}
 MAY_IMPORT = {
     "__init__": set(), "units": set(), "elementwise": set(), "notation": set(), "formats": set(), "config_fields": set(),
     "usage": set(),
@@ -20,9 +20,11 @@ MAY_IMPORT = {
     "precision": {"units"},
     "capacity": {"units", "elementwise"},
     "roofline": {"units", "elementwise"},
-    "serving": {"units", "elementwise", "roofline"},
-    "bills": {"units", "elementwise", "serving"},
-    "economics": {"units"},
+    "phases": {"units", "elementwise", "roofline"},
+    "engine_steps": {"units", "elementwise", "roofline"},
+    "load": {"units", "elementwise"},
+    "bills": {"units", "elementwise", "phases"},
+    "economics": {"units", "elementwise"},
     "training": {"units", "elementwise"},
     "operations": {"units", "elementwise", "attention_work", "roofline"},
     "collectives": {"units", "elementwise"},
@@ -43,13 +45,20 @@ MAY_IMPORT = {
     "records": {"shapes"},
     "catalog": {"configs", "notation", "precision", "records"},
     "prices": {"catalog", "records"},
-    "faces": {"attention", "attention_work", "moe", "transformer", "precision", "capacity", "roofline", "serving",
-              "bills", "economics", "operations", "collectives", "parallelism", "training", "notation"},
+    "faces": {"attention", "attention_work", "moe", "transformer", "precision", "capacity", "roofline", "phases",
+              "bills", "economics", "engine_steps", "load", "operations", "collectives", "parallelism", "training", "notation"},
     "claims": {"catalog", "faces"},
-    "layouts": {"capacity", "collectives", "faces", "parallelism", "serving", "transformer"},
-    "book": {"catalog", "claims", "faces", "formats", "layers", "notation", "precision", "prices", "records", "usage"},
+    "layouts": {"capacity", "collectives", "faces", "parallelism", "phases", "transformer"},
+    "queueing": set(),
+    "serving": {"capacity", "collectives", "engine_steps", "faces", "layouts", "load", "parallelism", "phases", "queueing"},
+    "step_costs": {"attention_work", "engine_steps", "layouts", "moe", "parallelism", "phases", "roofline", "serving"},
+    "arrivals": {"workload"}, "traces": {"workload"}, "fleet": {"engine", "scheduling", "workload"},
+    "accounting": {"economics", "phases", "serving", "workload"},
+    "book": {"catalog", "claims", "faces", "formats", "layers", "notation", "precision", "prices", "queueing", "records", "usage"},
 }
-MAY_IMPORT_FROM_OUTSIDE = {"faces": {"sympy"}, "counting": {"numpy"}, "reference_model": {"numpy"}, "scheduling": {"numpy"}, "workload": {"numpy"},
+MAY_IMPORT_FROM_OUTSIDE = {"faces": {"sympy"}, "counting": {"numpy"}, "reference_model": {"numpy"}, "queueing": {"numpy"}, "serving": {"numpy"}, "step_costs": {"numpy"}, "arrivals": {"numpy"},
+                           "fleet": {"numpy"}, "accounting": {"numpy"},
+                           "scheduling": {"numpy"}, "workload": {"numpy"},
                            "book": {"IPython", "ipywidgets", "matplotlib", "cycler", "numpy"}}
 STANDARD = set(sys.stdlib_module_names)
 
@@ -97,7 +106,7 @@ def test_only_the_catalog_opens_data(path):
 
 def test_formulas_import_nothing_from_outside():
     """They run wherever Python runs: no NumPy, no SymPy, no IPython is loaded by importing them."""
-    code = ("import sys\nfrom llmcost import attention, moe, transformer, serving, notation, formats\n"
+    code = ("import sys\nfrom llmcost import attention, moe, transformer, phases, notation, formats\n"
             "print([m for m in ('numpy', 'sympy', 'IPython', 'ipywidgets', 'matplotlib') if m in sys.modules])")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

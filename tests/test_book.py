@@ -1,6 +1,7 @@
 """What notebooks call: controls that work, questions that recognize slips, numbers that print with their unit."""
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -10,10 +11,14 @@ import quickjs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmcost import attention, attention_work, capacity, faces, serving
-from llmcost.book import (bars, check, choose, choose_format, choose_model, choose_price, curve, explore, grade, heads, mark, output, part, plot,
-                          predict, say, slide, steps, table, usage_paste)
+from llmcost import attention, attention_work, capacity, faces, load, phases
+from llmcost.book import (bars, check, choose, choose_format, choose_model, choose_price, computed, curve, explore, from_chain,
+                          grade, heads, mark, output, part, plot, predict, reading, recorded, recorded_curve, say, slide,
+                          smallest, steps, table, usage_paste)
+from llmcost.book.explore import standing_for
 from llmcost.book.parts import ExploreError
+from llmcost.book.runs import told_near
+from llmcost.book.values import TAKES, evaluate, needed
 from llmcost.book.frontend import static
 from llmcost.book.prose import Shown
 from llmcost.catalog import MODELS
@@ -136,7 +141,7 @@ REPLY = {name: MODELS["llama_3_1_8b"].facts[name] for name in (
 
 def bound_control():
     """A state at the mean context of a reply: one parameter is the value of a formula of others."""
-    return explore("b", "t", "c", [output(attention.state_bytes, "state", context=serving.mean_context)], state_bytes_per_element=4,
+    return explore("b", "t", "c", [output(attention.state_bytes, "state", context=phases.mean_context)], state_bytes_per_element=4,
                    sliders=[slide("prompt_tokens", 1024, 8192, 4096), slide("output_tokens", 64, 1024, 512)], kv_bytes_per_element=2,
                    **REPLY)
 
@@ -297,3 +302,63 @@ def test_a_shown_number_computes_and_prints():
 def test_a_table_escapes_text_and_sets_numbers():
     shown = table(("a", "b"), [("<b>", 1)], numbers=[1])._repr_html_()
     assert "&lt;b&gt;" in shown and '<td class="number">1</td>' in shown
+
+
+# --- chains, searches and recorded runs ------------------------------------------------------------------
+
+def on_page(front_end, expression, **given):
+    """What the front end makes of `expression`, with `given` by name and every formula there."""
+    front_end.eval(faces.javascript_module())
+    front_end.eval("".join(f"globalThis.{name} = {json.dumps(value)};" for name, value in given.items()))
+    return json.loads(front_end.eval(f"JSON.stringify({expression})"))
+
+
+def loaded(take, at=0.0, **given):
+    """A control with one number from a chain of batches."""
+    resident = computed(load.resident_seconds, step_seconds=computed(load.request_work_seconds, output_tokens=2, prompt_seconds=0.01,
+                                                                      sequence_step_seconds="sequence_step_seconds"))
+    chain = from_chain(take, resident, "max_sequences", "arrival_rate", at)
+    return explore("load", "t", "c", [output(load.requests_in_flight, "in flight", stay_seconds=chain), reading(chain, "taken", "1")],
+                   sliders=[slide("arrival_rate", 0.1, 100, 1)], output_tokens=100, prompt_seconds=0.05, sequence_step_seconds=0.001,
+                   max_sequences=8, **given)
+
+
+@pytest.mark.parametrize("take", TAKES)
+def test_a_chain_is_the_same_on_the_page_and_in_python(front_end, take):
+    shown = loaded(take, at=0.9)
+    for rate in shown.spec["sliders"][0]["values"]:
+        got = on_page(front_end, "llmcost.evaluate(spec, picks)", spec=shown.spec, picks={"arrival_rate": rate})["outputs"]
+        want = [float(evaluate(standing_for(line), {**shown.state, "arrival_rate": rate})) for line in shown.spec["outputs"]]
+        assert [line["value"] if line["value"] is not None else math.nan for line in got] == pytest.approx(want, rel=1e-9, nan_ok=True)
+    assert shown.values[0] > 0 <= shown.values[1] and math.isnan(want[0])  # at the highest rate nothing is steady
+
+
+def test_a_search_is_the_same_on_the_page_and_in_python(front_end):
+    needs = smallest("replicas", 1000, computed(load.load_share, arrival_rate="replicas"), "compute_efficiency")
+    found = smallest("n_gpus", 500, computed(load.replicas_for_rate, total_rate="total_rate", arrival_rate="n_gpus"), "most")
+    shown = explore("search", "t", "c", [reading(found, "a", "1")], sliders=[slide("total_rate", 1, 1e5, 1)], most=40, code="{total_rate}")
+    for rate in shown.spec["sliders"][0]["values"]:
+        got = on_page(front_end, "llmcost.evaluate(spec, picks)", spec=shown.spec, picks={"total_rate": rate})["outputs"][0]["value"]
+        right = math.ceil(rate / 40)
+        assert (got, evaluate(found, {"total_rate": rate, "most": 40})) == ((right, right) if right <= 500 else (None, math.inf))
+    assert needed(needs) == {"output_tokens", "prompt_seconds", "sequence_step_seconds", "compute_efficiency"}
+
+
+def test_between_recorded_runs_the_nearest_one_is_told(front_end):
+    runs = recorded(lambda arrival_rate, policy: {"ttft": 10 * arrival_rate + policy if arrival_rate < 8 else math.inf},
+                    arrival_rate=(1, 2, 4, 8), policy=(0, 1))
+    shown = explore("runs", "t", "c", [reading("ttft", "TTFT", "second")], runs=runs, code="{arrival_rate}",
+                    choices=[choose("policy", "Policy", {"a": {"policy": 0}, "b": {"policy": 1}}, "b")],
+                    sliders=[slide("arrival_rate", 1, 10, 2)],
+                    drawing=plot("arrival_rate", 1, 8, "TTFT", [recorded_curve("ttft", "a", policy=0)], y_unit="second"))
+    assert shown.values == [21] and "This very run was made: requests that come to one replica 2.00 requests/s." in shown._repr_html_()
+    got = on_page(front_end, "[llmcost.evaluate(spec, {arrival_rate: 5}), llmcost.evaluate(spec, {arrival_rate: 10}), "
+                        "llmcost.toldNear(spec, llmcost.state(spec, {arrival_rate: 5}))]", spec=shown.spec)
+    assert (got[0]["outputs"][0]["value"], got[1]["outputs"][0]["text"]) == (41, "– not defined here")
+    assert got[2] == "Nearest run: requests that come to one replica 4.00 requests/s."
+    assert got[2] == told_near(shown.spec, {**shown.state, "arrival_rate": 5})
+
+
+def test_a_chain_has_no_other_names():
+    with pytest.raises(ExploreError, match="no 'median'; it has batch"):
+        from_chain("median", computed(load.resident_seconds, step_seconds=1), 8, "arrival_rate")

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from llmcost import attention, capacity, catalog, serving, shapes
+from llmcost import attention, capacity, catalog, phases, shapes
 from llmcost.catalog import ASSUMPTIONS, BYTES, GPUS, MODELS, FactError, UnknownName
 from llmcost.faces import at
 from llmcost.notation import NOTATION
@@ -198,9 +198,9 @@ def test_no_measurement_beats_the_roofline(row):
     state = {"n_gpus": int(row["n_gpus"]), "weight_bytes_per_param": width, "state_bytes_per_element": 4, "queue_seconds": 0,
              "kv_bytes_per_element": 2 if row["kv_format"] in ("bf16", "fp16") else 1, "batch": users, "prompts": users,
              "prompt_tokens": lengths * prompt, "output_tokens": lengths * reply, "context": lengths * (prompt + reply / 2)}
-    formula, measured = {"first_token": (serving.prefill_seconds, row["ttft_s"]),
-                         "concurrency": (serving.decode_step_seconds, row["tpot_s"]),
-                         "static": (serving.request_seconds, row["e2e_s"] or users * reply / float(row["out_tok_s"] or "nan"))}[row["kind"]]
+    formula, measured = {"first_token": (phases.prefill_seconds, row["ttft_s"]),
+                         "concurrency": (phases.decode_step_seconds, row["tpot_s"]),
+                         "static": (phases.request_seconds, row["e2e_s"] or users * reply / float(row["out_tok_s"] or "nan"))}[row["kind"]]
     assert 0.05 * float(measured) < at(formula, model, gpu, state) < float(measured)
 
 

@@ -96,7 +96,7 @@ def test_arrays_equal_scalars_also_for_whole_numbers(formula, rng):
 @pytest.fixture(scope="module")
 def unit_registry():
     registry = pint.UnitRegistry()
-    for word in ("token", "sequence", "head", "layer", "element", "parameter", "fraction", "flop"):
+    for word in ("token", "sequence", "head", "layer", "element", "parameter", "fraction", "flop", "request"):
         registry.define(f"{word} = []")
     registry.define("usd = [money]")
     return registry

@@ -114,7 +114,7 @@ FORMATS = [
     (291e12, "flop", False, "291 TFLOP"), (989e12, "flop/second", False, "989 TFLOP/s"), (295.2, "flop/byte", False, "295 FLOP/byte"),
     (430_626, "token", False, "430,626 tokens"), (1, "token", False, "1 token"), (0, "token", False, "0 tokens"),
     (70.6e9, "1", False, "70.6 G"), (0.906, "1", False, "0.906"), (8, "head", False, "8 heads"), (1.125, "1", False, "1.13"),
-    (23.71, "token/second", False, "23.7 tokens/s"), (0.883, "fraction", False, "88.3 %"),
+    (23.71, "token/second", False, "23.7 tokens/s"), (4.2, "request/second", False, "4.20 requests/s"), (0.883, "fraction", False, "88.3 %"),
     (1.71, "usd", False, "$1.71"), (3e-6, "usd/token", False, "$3.00 per M tokens"), (1e-9, "usd/token", False, "$0.00100 per M tokens"),
     (2.5 / 3600, "usd/second", False, "$2.50/h"), (0, "usd/token", False, "$0 per M tokens"), (-1500, "byte", False, "−1.50 kB"),
 ]
@@ -131,7 +131,7 @@ def test_a_value_that_is_not_finite_is_a_dash(js, value):
 
 
 UNITS = ["1", "token", "sequence", "head", "layer", "byte", "byte/token", "byte/second", "byte/element", "byte/parameter",
-         "second", "flop", "flop/second", "flop/byte", "token/second", "fraction", "usd", "usd/token", "usd/second"]
+         "second", "flop", "flop/second", "flop/byte", "token/second", "request/second", "fraction", "usd", "usd/token", "usd/second"]
 
 
 @pytest.mark.parametrize("unit", UNITS)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmcost import attention, attention_work, bills, capacity, layers, moe, roofline, serving
+from llmcost import attention, attention_work, bills, capacity, layers, moe, phases, roofline
 from llmcost.catalog import MODELS
 from llmcost.faces import at
 from llmcost.prices import API_PRICES, price_history
@@ -163,10 +163,10 @@ def test_prefill_attends_as_decode_would_token_by_token(model, prompt):
 @every_model
 def test_a_prompt_of_one_token_is_a_decode_step_of_one_sequence(model):
     given_ = {"batch": 1, "weight_bytes_per_param": 2}
-    prefill = at(serving.prefill_flops, model, prompts=1, prompt_tokens=1, full_prefill_flops=model.full_attention_flops)
-    assert prefill == pytest.approx(at(serving.decode_flops, model, batch=1, context=1), rel=1e-12)
-    assert at(serving.prefill_bytes, model, prompts=1, prompt_tokens=1, weight_bytes_per_param=2) == at(
-        serving.weight_bytes_read, model, **given_)
+    prefill = at(phases.prefill_flops, model, prompts=1, prompt_tokens=1, full_prefill_flops=model.full_attention_flops)
+    assert prefill == pytest.approx(at(phases.decode_flops, model, batch=1, context=1), rel=1e-12)
+    assert at(phases.prefill_bytes, model, prompts=1, prompt_tokens=1, weight_bytes_per_param=2) == at(
+        phases.weight_bytes_read, model, **given_)
 
 
 @given(st.integers(16, 4096), st.integers(16, 4096))
@@ -189,7 +189,7 @@ def test_seats_are_the_critical_rows_of_a_very_wide_matrix():
 def test_output_tokens_cost_at_least_as_much_as_input_tokens_at_the_same_batch(model):
     """The weights are read once for each pass; more tokens in it never make a token dearer."""
     h100 = {"peak_flops": 989e12, "memory_bandwidth": 3.35e12, "n_gpus": 8}
-    costs = [at(serving.input_token_gpu_seconds, model, h100, prompts=1, prompt_tokens=2**i, weight_bytes_per_param=2)
+    costs = [at(phases.input_token_gpu_seconds, model, h100, prompts=1, prompt_tokens=2**i, weight_bytes_per_param=2)
              - at(attention_work.prefill_attention_flops, model, prompt_tokens=2**i) / 2**i / h100["peak_flops"]
              for i in range(0, 11)]
     assert all(later <= earlier * (1 + 1e-9) for earlier, later in itertools.pairwise(costs))
@@ -271,7 +271,7 @@ def test_expected_experts_are_enumerated(n_experts, n_active, batch):
 @every_model
 def test_a_large_batch_reads_every_weight_and_a_single_token_the_active_ones(model):
     def read(batch):
-        return at(serving.weight_bytes_read, model, batch=batch, weight_bytes_per_param=2)
+        return at(phases.weight_bytes_read, model, batch=batch, weight_bytes_per_param=2)
 
     assert read(1) == pytest.approx(2 * (model.n_active_params - model.n_lookup_params))
     assert read(10**6) == pytest.approx(2 * (model.n_params - model.n_lookup_params))
@@ -303,7 +303,7 @@ def test_throughput_tends_to_its_ceiling_as_the_batch_grows():
     model = MODELS["llama_3_1_70b"]
     common = dict(weight_bytes_per_param=2, kv_bytes_per_element=2, state_bytes_per_element=4, n_gpus=4,
                   memory_bandwidth=3.35e12, peak_flops=1e30, context=8192)
-    rate = at(serving.decode_tokens_per_second, model, batch=10**9, **common)
+    rate = at(phases.decode_tokens_per_second, model, batch=10**9, **common)
     assert rate == pytest.approx(4 * 3.35e12 / state(model, 8192), rel=1e-3)
 
 

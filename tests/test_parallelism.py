@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmcost import capacity, collectives, parallelism, serving, transformer
+from llmcost import capacity, collectives, parallelism, phases, transformer
 from llmcost.catalog import ASSUMED, GPUS, MODELS, read_csv
 from llmcost.faces import at
 from llmcost.layouts import Layout, LayoutError, memory_per_gpu, problems, step_seconds, wire_bytes
@@ -280,7 +280,7 @@ def test_step_of_a_layout_is_the_step_of_its_group_and_the_talk():
     model, gpu = MODELS["llama_3_1_70b"], GPUS["h100_sxm"].computing_in("bf16")
     given_ = {**FORMATS, "activation_bytes_per_element": 2}
     found = step_seconds(Layout(tensor=4), model, gpu, ASSUMED.facts, batch=16, context=2048, **given_)
-    alone = at(serving.decode_step_seconds, model, gpu, n_gpus=4, batch=16, context=2048, **FORMATS)
+    alone = at(phases.decode_step_seconds, model, gpu, n_gpus=4, batch=16, context=2048, **FORMATS)
     assert found["step"] == pytest.approx(alone + found["all-reduces"])
     message = 16 * 8192 * 2
     assert found["all-reduces"] == pytest.approx(160 * (all_reduce(gpu, 4, message) + ASSUMED.arrival_skew_seconds))

@@ -8,7 +8,7 @@ import numpy
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from llmcost import attention, ledger, operations, serving, shapes
+from llmcost import attention, ledger, operations, phases, shapes
 from llmcost.catalog import MODELS
 from llmcost.counting import Tally
 from llmcost.faces import at
@@ -156,7 +156,7 @@ class watching_routes:
 
 def expected_weights(facts, routed):
     mean = sum(routed) / len(routed) if routed else 0
-    return round(at(serving.weight_bytes_read, facts, experts_touched=mean, weight_bytes_per_param=BYTES))
+    return round(at(phases.weight_bytes_read, facts, experts_touched=mean, weight_bytes_per_param=BYTES))
 
 
 def expected_state(facts, context):

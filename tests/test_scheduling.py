@@ -26,24 +26,30 @@ def step_by_step(requests, engine, step_seconds):
     def blocks(tokens):
         return math.ceil(tokens / engine.block_tokens)
 
-    coming = sorted(range(len(requests)), key=lambda i: (requests[i].arrival, i))
+    coming = sorted((request.arrival, i) for i, request in enumerate(requests) if request.after is None)
     waiting, running, now, order = [], [], 0.0, 0
-    first, last, ended, gaps, held = {}, {}, {}, dict.fromkeys(coming, 0.0), 0
+    first, last, ended, gaps, held = {}, {}, {}, dict.fromkeys(range(len(requests)), 0.0), 0
     static = engine.policy == "static"
 
     def used():
         return held + sum(s["blocks"] for s in running)
 
+    def call_followers(number):
+        coming.extend((now + request.arrival, i) for i, request in enumerate(requests) if request.after == number)
+        coming.sort()
+
     while coming or waiting or running:
-        while coming and requests[coming[0]].arrival <= now:
-            number = coming.pop(0)
+        while coming and coming[0][0] <= now:
+            number = coming.pop(0)[1]
             need = requests[number].prompt_tokens + requests[number].output_tokens - 1
             if blocks(need) <= engine.kv_blocks and (engine.policy != "continuous" or need <= engine.max_batched_tokens):
                 waiting.append({"number": number, "written": 0})
+            else:
+                call_followers(number)
         if not waiting and not running:
             if not coming:
                 break
-            now = requests[coming[0]].arrival
+            now = coming[0][0]
             continue
         budget = engine.max_batched_tokens
         while waiting and len(running) < engine.max_sequences and (not static or all(s["fresh"] for s in running)):
@@ -52,7 +58,8 @@ def step_by_step(requests, engine, step_seconds):
             room = blocks(request.prompt_tokens + request.output_tokens - 1 if static else tokens)
             if room > engine.kv_blocks - used() or (engine.policy == "continuous" and tokens > budget):
                 break
-            running.append({**waiting.pop(0), "left": tokens, "length": 0, "blocks": room, "order": order, "fresh": True})
+            known = 0 if s["written"] else request.known_tokens
+            running.append({**waiting.pop(0), "left": tokens - known, "length": known, "blocks": room, "order": order, "fresh": True})
             order, budget = order + 1, budget - tokens
         for s in running:
             s["fresh"] = False
@@ -86,6 +93,7 @@ def step_by_step(requests, engine, step_seconds):
             last[number] = now
             if s["written"] == requests[number].output_tokens:
                 ended[number] = now
+                call_followers(number)
                 held += s["blocks"] if static else 0
         running = [s for s in running if s["number"] not in ended]
         held = 0 if not running else held
@@ -95,8 +103,13 @@ def step_by_step(requests, engine, step_seconds):
 @st.composite
 def traces(draw, most=12):
     n = draw(st.integers(1, most))
-    return [Request(draw(st.sampled_from([0.0, 0.0, 0.05, 0.3, 1.0, 5.0])) * i, draw(st.integers(1, 40)), draw(st.integers(1, 20)), str(i))
-            for i in range(n)]
+    found = []
+    for i in range(n):
+        prompt = draw(st.integers(1, 40))
+        after = draw(st.none() | st.integers(0, i - 1)) if i else None
+        found.append(Request(draw(st.sampled_from([0.0, 0.0, 0.05, 0.3, 1.0, 5.0])) * i, prompt, draw(st.integers(1, 20)), str(i),
+                             after=after, known_tokens=draw(st.integers(0, prompt - 1))))
+    return found
 
 
 engines = st.builds(Engine, max_sequences=st.integers(1, 6), max_batched_tokens=st.integers(8, 64), kv_blocks=st.integers(4, 40),
@@ -124,7 +137,7 @@ def test_what_comes_in_goes_out_and_memory_is_returned(requests, engine):
     assert run.peak_blocks <= engine.kv_blocks and simulation.free == engine.kv_blocks
     assert simulation.context == 0 and not any(simulation.growing)
     assert numpy.all(run.ttft[run.served] > 0) and numpy.all(run.end[run.served] >= run.first[run.served])
-    last_arrival = max(request.arrival for request in requests)  # who comes after all is done, and is rejected, is waited for
+    last_arrival = run.arrival.max()  # who comes after all is done, and is rejected, is waited for
     assert sum(run.seconds.values()) == pytest.approx(max(numpy.nanmax(run.end, initial=0.0), last_arrival))
     begins, ends = ([line[i] for line in run.timeline] for i in (0, 1))
     assert all(later >= earlier - 1e-12 for earlier, later in zip(ends, begins[1:]))
@@ -229,6 +242,8 @@ def test_a_prefix_cache_never_holds_more_than_it_can(uses, capacity):
     ([Request(float("nan"), 1, 1)], "request 1 arrives at nan"),
     ([Request(0.0, 0, 1)], "prompt_tokens = 0"), ([Request(0.0, 1, 0)], "output_tokens = 0"), ([Request(0.0, 1.5, 1)], "prompt_tokens = 1.5"),
     ([Request(0.0, 5, 1, prefix_tokens=6)], "shares 6 tokens of a prompt of 5"),
+    ([Request(0.0, 5, 1, known_tokens=5)], "brings 5 tokens of a prompt of 5"),
+    ([Request(0.0, 1, 1), Request(0.0, 1, 1, after=1)], "request 2 comes after request 1"),
     ([Request(0.0, 1, 1, "x"), Request(0.0, 1, 1), Request(0.0, 1, 1, "x")], "request 3 has the id 'x' of request 1"),
 ])
 def test_traces_that_make_no_sense_are_refused_by_row(requests, told):

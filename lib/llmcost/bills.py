@@ -5,7 +5,7 @@ A price that a list does not print is not zero: `llmcost.prices` fills it with w
 """
 
 from .elementwise import positive_part, real, where_above
-from .serving import decode_seconds, mean_context
+from .phases import decode_seconds, mean_context
 from .units import Bytes, BytesPerToken, Count, Fraction, Seconds, Tokens, Usd, UsdPerToken
 
 

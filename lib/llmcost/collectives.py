@@ -5,7 +5,7 @@ is there. The algorithm decides both numbers, and software takes the fastest one
 
 `message_bytes` is the whole tensor: what each GPU holds before an all-reduce, a reduce-scatter or an all-to-all, and
 after an all-gather. `link_bandwidth_per_direction` is what one GPU can send to all others together.
-`n_gpus` is the size of the group: the GPUs of one tensor-parallel group, as in `llmcost.serving`.
+`n_gpus` is the size of the group: the GPUs of one tensor-parallel group, as in `llmcost.phases`.
 """
 
 from math import inf

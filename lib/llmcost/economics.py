@@ -3,7 +3,8 @@
 Rents are in USD per second; only text shows them per hour.
 """
 
-from .units import Count, Seconds, TokensPerSecond, UsdPerSecond, UsdPerToken
+from .elementwise import positive_part, real
+from .units import Count, Fraction, RequestsPerSecond, Seconds, Sequences, TokensPerSecond, Usd, UsdPerSecond, UsdPerToken
 
 
 def unit_cost(hardware_price: UsdPerSecond, tokens_per_second: TokensPerSecond) -> UsdPerToken:
@@ -40,3 +41,52 @@ def output_token_usd(output_token_gpu_seconds: Seconds, gpu_price: UsdPerSecond)
     2e-06
     """
     return output_token_gpu_seconds * gpu_price
+
+
+# --- where the time goes that is paid for -----------------------------------------------------------------
+
+def prefill_time_share(arrival_rate: RequestsPerSecond, prompt_seconds: Seconds) -> Fraction:
+    """Share of a replica's time that prompts take.
+
+    >>> prefill_time_share(arrival_rate=2, prompt_seconds=0.125)
+    0.25
+    """
+    return arrival_rate * prompt_seconds
+
+
+def decode_time_share(tokens_per_second: TokensPerSecond, batch: Sequences, step_part_seconds: Seconds) -> Fraction:
+    """Share of a replica's time that one part of its decode steps takes: steps each second times that part.
+
+    `batch` is the mean number of sequences in a step.
+
+    >>> decode_time_share(tokens_per_second=1000, batch=50, step_part_seconds=0.0125)
+    0.25
+    """
+    return tokens_per_second / real(batch) * step_part_seconds
+
+
+def idle_time_share(prefill_time_share: Fraction, decode_time_share: Fraction) -> Fraction:
+    """Share of a replica's time in which nothing runs; `decode_time_share` is that of whole steps.
+
+    >>> idle_time_share(prefill_time_share=0.25, decode_time_share=0.5)
+    0.25
+    """
+    return positive_part(1 - prefill_time_share - decode_time_share)
+
+
+def period_usd(hardware_price: UsdPerSecond, period_seconds: Seconds) -> Usd:
+    """Rent of the hardware for a period, used or not.
+
+    >>> period_usd(hardware_price=0.005, period_seconds=3600)
+    18.0
+    """
+    return hardware_price * period_seconds
+
+
+def used_usd(period_usd: Usd, time_share: Fraction) -> Usd:
+    """Of the rent of a period, what went into one use of the time.
+
+    >>> used_usd(period_usd=18, time_share=0.25)
+    4.5
+    """
+    return period_usd * time_share

@@ -70,6 +70,17 @@ def floor(x):
     return math.floor(x)
 
 
+def sqrt(x):
+    """The square root of `x`.
+
+    >>> sqrt(9)
+    3.0
+    """
+    if sympy := _library("sympy", "Basic", x):
+        return sympy.sqrt(x)
+    return x ** 0.5
+
+
 def positive_part(x):
     """`x` where it is positive, else 0, in the unit of `x`.
 

@@ -17,12 +17,12 @@ from typing import get_type_hints
 import sympy
 from sympy.printing.jscode import JavascriptCodePrinter
 
-from . import (attention, attention_work, bills, capacity, collectives, economics, moe, operations, parallelism, precision,
-               roofline, serving, training, transformer)
+from . import (attention, attention_work, bills, capacity, collectives, economics, engine_steps, load, moe, operations, parallelism,
+               phases, precision, roofline, training, transformer)
 from .notation import NOTATION
 
 FORMULA_MODULES = (attention, attention_work, moe, transformer, precision, capacity, roofline, operations, collectives,
-                   parallelism, serving, bills, economics, training)
+                   parallelism, phases, engine_steps, load, bills, economics, training)
 
 
 @cache
@@ -96,7 +96,7 @@ def at(formula: Callable, *records, **given):
         holders = [record for record in records if name in _facts(record)]
         if holders:
             first = _facts(holders[0])[name]
-            if any(_facts(record)[name] != first for record in holders):
+            if any(_facts(record)[name] != first for record in holders[1:]):
                 told = " and ".join(f"{_name(record)} says {_facts(record)[name]}" for record in holders)
                 raise TypeError(f"{name} has two values: {told}; pass {name}=… to choose one")
             return first

@@ -14,6 +14,7 @@ _SMALL = ["", "m", "\N{MICRO SIGN}", "n"]
 _SCALED = {"byte": "B", "byte/token": "B/token", "byte/second": "B/s", "byte/element": "B/element",
            "byte/parameter": "B/parameter", "flop": "FLOP", "flop/second": "FLOP/s"}
 _COUNTED = {"1": "", "token": "token", "sequence": "sequence", "head": "head", "layer": "layer"}
+_PLAIN = {"token/second": "tokens/s", "request/second": "requests/s", "flop/byte": "FLOP/byte"}
 _LARGE = {"trillion": 1e12, "billion": 1e9, "million": 1e6}
 PRICED = {"usd/token": ("1e6", " per M tokens"), "usd/second": ("3600", "/h")}
 """Unit of a price -> what it is multiplied by where people read it, as Python writes it, and the words after it."""
@@ -49,16 +50,14 @@ def format_value(value: float, unit: str, binary: bool = False) -> str:
         return _seconds(value)
     if unit == "fraction":
         return f"{_digits(value * 100)} %"
-    if unit == "token/second":
-        return f"{_digits(value)} tokens/s"
-    if unit == "flop/byte":
-        return f"{_digits(value)} FLOP/byte"
+    if unit in _PLAIN:
+        return f"{_digits(value)} {_PLAIN[unit]}"
     if unit == "usd":
         return f"${_money(value)}"
     if unit in PRICED:
         scale, words = PRICED[unit]
         return f"${_money(value * float(scale))}{words}"
-    known = ", ".join([*_SCALED, *_COUNTED, "second", "fraction", "token/second", "flop/byte", "usd", *PRICED])
+    known = ", ".join([*_SCALED, *_COUNTED, "second", "fraction", *_PLAIN, "usd", *PRICED])
     raise ValueError(f"no format for the unit {unit!r}; the units with a format are {known}")
 
 

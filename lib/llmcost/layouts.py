@@ -8,7 +8,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from . import capacity, collectives, parallelism, serving, transformer
+from . import capacity, collectives, parallelism, phases, transformer
 from .faces import at
 
 
@@ -119,8 +119,8 @@ def step_seconds(layout: Layout, model, gpu, assumed: Mapping, batch: float, con
         raise LayoutError(f"{layout} spreads experts or contexts; step_seconds knows tensor and pipeline parallelism")
     given = {"n_gpus": layout.tensor, "batch": batch, "context": context, "message_bytes": parallelism.stream_bytes(
         batch, s["d_model"], formats["activation_bytes_per_element"]), **formats}
-    formulas = {"weights": serving.weight_reading_seconds, "state": serving.state_reading_seconds,
-                "computing": serving.decode_computing_seconds}
+    formulas = {"weights": phases.weight_reading_seconds, "state": phases.state_reading_seconds,
+                "computing": phases.decode_computing_seconds}
     sides = {name: at(formula, s, gpu, given) for name, formula in formulas.items()}
     between = at(collectives.point_to_point_seconds, s, gpu, assumed, given) * (layout.stages - 1) if layout.stages > 1 else 0.0
     passing = at(parallelism.tensor_seconds, s, gpu, assumed, given)

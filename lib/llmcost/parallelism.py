@@ -1,6 +1,6 @@
 """What tensor, expert and pipeline parallelism add to a pass: messages, their time, and the time in which GPUs wait.
 
-`n_gpus` is the size of one tensor-parallel group, as in `llmcost.serving`.
+`n_gpus` is the size of one tensor-parallel group, as in `llmcost.phases`.
 """
 
 from math import inf

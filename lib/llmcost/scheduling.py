@@ -55,7 +55,12 @@ class _Sequence:
 class _Simulation:
     def __init__(self, requests, engine, step_seconds, record):
         self.requests, self.engine, self.step_seconds, self.record = requests, engine, step_seconds, record
-        self.arrivals = deque(sorted(range(len(requests)), key=lambda i: (requests[i].arrival, i)))
+        self.arrivals = [(request.arrival, i) for i, request in enumerate(requests) if request.after is None]
+        heapq.heapify(self.arrivals)
+        self.followers: dict[int, list[int]] = {}
+        for i, request in enumerate(requests):
+            if request.after is not None:
+                self.followers.setdefault(request.after, []).append(i)
         empty = [numpy.full(len(requests), numpy.nan) for _ in range(2)]
         self.out = Run(*(numpy.array([getattr(r, name) for r in requests], dtype=float)
                          for name in ("arrival", "prompt_tokens", "output_tokens")), *empty, *numpy.zeros((3, len(requests))))
@@ -77,7 +82,7 @@ class _Simulation:
             if not (self.waiting or self.prefilling or self.decoding):
                 if not self.arrivals:
                     break
-                begin = self.requests[self.arrivals[0]].arrival
+                begin = self.arrivals[0][0]
                 self.out.seconds["idle"] += begin - self.now
                 self.now = begin
                 continue
@@ -87,8 +92,8 @@ class _Simulation:
 
     def _arrive(self):
         """Queue who has come; reject who can never be served."""
-        while self.arrivals and self.requests[self.arrivals[0]].arrival <= self.now:
-            number = self.arrivals.popleft()
+        while self.arrivals and self.arrivals[0][0] <= self.now:
+            number = heapq.heappop(self.arrivals)[1]
             request = self.requests[number]
             most = request.prompt_tokens + request.output_tokens - 1  # tokens whose keys and values it may need at once
             needed = self._blocks(most)
@@ -99,6 +104,14 @@ class _Simulation:
                                              f"{self.engine.max_batched_tokens} and prompts are not cut")
             else:
                 self.waiting.append(_Sequence(number))
+                continue
+            self._call_followers(number)
+
+    def _call_followers(self, number):
+        """Who waited for this request to end, or to be rejected, comes after a while."""
+        for follower in self.followers.get(number, ()):
+            self.out.arrival[follower] = self.now + self.requests[follower].arrival
+            heapq.heappush(self.arrivals, (self.out.arrival[follower], follower))
 
     def _blocks(self, tokens):
         return -(-tokens // self.engine.block_tokens)
@@ -120,6 +133,7 @@ class _Simulation:
             known = min(self.prefixes.find(request.prefix, self.now), request.prefix_tokens, tokens - 1) if request.prefix else 0
             if not sequence.written:
                 self.out.cached[sequence.number] = known
+                known = max(known, request.known_tokens)
             sequence.order, sequence.length, sequence.to_prefill = self.order, known, tokens - known
             self.order += 1
             self.free -= self._blocks(room)
@@ -193,7 +207,7 @@ class _Simulation:
         begin, batch = self.now, len(self.decoding)
         contexts = self.context + batch * numpy.arange(1.0, steps + 1)
         times = numpy.cumsum(self.step_seconds(0, 0, batch, contexts))
-        soonest = self.requests[self.arrivals[0]].arrival - begin if self.arrivals else numpy.inf
+        soonest = self.arrivals[0][0] - begin if self.arrivals else numpy.inf
         if self.engine.policy != "static" and len(self.decoding) < self.engine.max_sequences:
             steps = min(steps, int(numpy.searchsorted(times, soonest)) + 1)  # who comes is seen after the step that is under way
         longest = numpy.diff(times[:steps]).max(initial=0.0)
@@ -274,6 +288,9 @@ class _Simulation:
             sequence = self.decoding[entry[1]]
             self._forget(sequence)
             self.out.end[sequence.number] = self.now
+            if prefix := self.requests[sequence.number].prefix:
+                self.prefixes.keep(prefix, sequence.length, self.now)
+            self._call_followers(sequence.number)
             if self.engine.policy == "static":
                 self.held.append(sequence)
             else:
@@ -302,7 +319,8 @@ class _Simulation:
             for sequence in self.decoding.values():
                 self._gap(sequence, max(begin + first_step - sequence.last, longest))
         if self.record:
-            self.out.timeline.append((begin, self.now, prompt_tokens, decodes))
+            context = self.context / decodes + (steps + 1) / 2 if decodes else 0.0
+            self.out.timeline.append((begin, self.now, prompt_tokens, decodes, steps, context))
 
     def _gap(self, sequence, seconds):
         if seconds > self.out.worst_gap[sequence.number]:

@@ -1,321 +1,291 @@
-"""The two phases of serving as forward passes: what prefill and decode compute and read, and how long they take.
+"""A model served on GPUs: from a layout, number formats and a load to memory, step time, TTFT, TPOT, capacity and the frontier.
 
-A pass reads the weights once, whatever the number of tokens in it. Prefill is one pass with every
-token of the prompt in it; decode is one pass for each new token, with one token of every sequence.
+Every number comes from a printed formula of the modules below; here they are put together, for scalars or for arrays.
 
-The times are the least that a machine with these peaks can do: no communication, no launch and
-no scheduling is in them. Weights and work split evenly over the GPUs of one tensor-parallel group.
+    >>> from llmcost.catalog import ASSUMED, GPUS, MODELS
+    >>> service = Service(MODELS["llama_3_1_70b"], GPUS["h100_sxm"].computing_in("bf16"), ASSUMED, Layout(tensor=4))
+    >>> service.largest_batch(2304)
+    202
 """
 
-from .elementwise import ceil, maximum, real
-from .roofline import computing_seconds, memory_bandwidth_utilization, model_flops_utilization, reading_seconds
-from .units import (Bytes, BytesPerElement, BytesPerParam, BytesPerSecond, Count, Flop, FlopPerByte, FlopPerSecond,
-                    Fraction, Seconds, Sequences, Tokens, TokensPerSecond)
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import inf, isfinite
 
-# --- prefill ---------------------------------------------------------------------------------
+import numpy
 
-def prefill_flops(prompts: Sequences, prompt_tokens: Tokens, n_active_params: Count, n_lookup_params: Count,
-                  n_head_params: Count, prefill_attention_flops: Flop) -> Flop:
-    """FLOPs of one prefill pass over `prompts` prompts: 2 for each parameter and token, and attention.
+from . import capacity, collectives, engine_steps, layouts, load, parallelism, phases
+from .faces import at
+from .layouts import Layout, LayoutError
+from .queueing import Chain
 
-    The LM head is applied to the last token of each prompt only.
+FORMATS = ("weight_bytes_per_param", "kv_bytes_per_element", "activation_bytes_per_element")
 
-    >>> prefill_flops(prompts=1, prompt_tokens=10, n_active_params=130, n_lookup_params=10, n_head_params=20,
-    ...               prefill_attention_flops=7)
-    2047
+
+class CapacityError(ValueError):
+    """A model or a load that the GPUs cannot take: the message says what was given, what is needed, and the way out."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """One replica of a model on GPUs, and how many of them stand beside each other.
+
+    Attributes
+    ----------
+    model, gpu : records of the catalog, the GPU with the peak of the format that it computes in
+    assumed : the assumptions by name, as `llmcost.catalog.ASSUMED`; any of them may be overridden in `given`
+    layout : how the model is spread; tensor and pipeline parallelism, and replicas
+    weight_bytes_per_param, kv_bytes_per_element, activation_bytes_per_element : of the number formats
+    max_sequences : sequences that the engine takes at most
+    given : further parameters by name, such as `memory_utilization`
+
+    Raises `LayoutError` for a layout that is not possible, and `CapacityError` for weights that do not fit.
     """
-    body = real(prompt_tokens) * (n_active_params - n_lookup_params - n_head_params)
-    return real(prompts) * (2 * (body + n_head_params) + prefill_attention_flops)
+
+    model: object
+    gpu: object
+    assumed: object
+    layout: Layout = Layout()
+    weight_bytes_per_param: float = 2
+    kv_bytes_per_element: float = 2
+    activation_bytes_per_element: float = 2
+    max_sequences: int = 1024
+    given: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self):
+        if found := layouts.problems(self.layout, self.model):
+            raise LayoutError(f"{self.layout} is not possible for {self.model.name}: {'; '.join(found)}")
+        if self.layout.experts > 1 or self.layout.context > 1:
+            raise LayoutError(f"{self.layout} spreads experts or contexts; a service knows tensor and pipeline parallelism")
+        if not isinstance(self.max_sequences, int) or self.max_sequences < 1:
+            raise CapacityError(f"max_sequences = {self.max_sequences!r}; it must be a whole number from 1 on")
+        if self.kv_room() <= 0:
+            raise CapacityError(f"{self.model.name} does not fit: each of {self.layout.n_gpus} {self.gpu.name} would hold "
+                                f"{self._memory('weights') / 1e9:.1f} GB of weights, and the engine has "
+                                f"{(self._memory('weights') + self.kv_room()) / 1e9:.1f} GB there for weights and cache; "
+                                f"use more GPUs for a replica or fewer bytes per weight")
+
+    def value(self, formula, **given):
+        """`formula` for this service, with what it does not know in `given`; scalars or arrays."""
+        return at(formula, self._known() | given)
+
+    def _known(self) -> dict:
+        own = {name: getattr(self, name) for name in FORMATS}
+        return {**self.assumed.facts, **self.model.facts, **self.gpu.facts, **own, "n_gpus": self.layout.tensor, **self.given}
+
+    # --- memory -------------------------------------------------------------------------------
+
+    def _memory(self, item, batch=1, context=1):
+        formats = {name: self._known()[name] for name in ("weight_bytes_per_param", "kv_bytes_per_element", "state_bytes_per_element")}
+        held = layouts.memory_per_gpu(self.layout, self.model, batch, context, **formats)
+        return held["weights"] + held["experts"] if item == "weights" else held["state"]
+
+    def kv_room(self) -> float:
+        """Bytes of each GPU that are left for the cache."""
+        return self.value(capacity.kv_room_bytes, weight_bytes_per_gpu=self._memory("weights"))
+
+    def largest_batch(self, context) -> int:
+        """Sequences of `context` tokens that one replica holds: memory, or the engine's limit."""
+        fits = numpy.floor(self.kv_room() / numpy.asarray(self._memory("state", 1, context), dtype=float))
+        batch = numpy.minimum(fits, self.max_sequences)
+        return int(batch) if batch.ndim == 0 else batch.astype(int)
+
+    def memory(self, batch, context) -> dict[str, float]:
+        """Bytes on each GPU by item, for `batch` sequences of `context` tokens in a replica; they add up to the memory.
+
+        Raises `CapacityError` when the sequences do not fit.
+        """
+        state, room = self._memory("state", batch, context), self.kv_room()
+        if state > room:
+            raise CapacityError(f"{batch:,} sequences of {context:,} tokens take {state / 1e9:.1f} GB on each GPU, there are "
+                                f"{room / 1e9:.1f} GB; {self.largest_batch(context):,} fit")
+        held = self.value(capacity.held_back_bytes)
+        return {"weights": self._memory("weights"), "state": state, "free": room - state, "held back": held}
+
+    def kv_blocks(self, block_tokens: int = 16) -> int:
+        """Blocks of a paged cache, for a cache that grows with every token; what an engine prints when it starts."""
+        tokens = self.value(capacity.tokens_that_fit, block_tokens=block_tokens, weight_bytes_per_gpu=self._memory("weights"))
+        return int(tokens * self.layout.stages) // block_tokens
+
+    # --- time ------------------------------------------------------------------------------------
+
+    def step(self, batch, context) -> dict:
+        """Seconds of one decode step by part, for `batch` sequences of `context` tokens in one replica: "weights", "state",
+        "computing" (what it takes longer than reading), "communication", "fixed", and "step", their sum.
+
+        With pipeline stages, each holds a micro-batch, and a step is the way of one through all of them.
+        """
+        given = {"batch": numpy.asarray(batch) / self.layout.stages, "context": context}
+        given["message_bytes"] = self.value(parallelism.step_message_bytes, **given)
+        parts = {"weights": self.value(engine_steps.weight_step_seconds, **given),
+                 "state": self.value(engine_steps.state_step_seconds, **given),
+                 "computing": self.value(engine_steps.waiting_for_compute_seconds, **given),
+                 "communication": self.value(parallelism.tensor_seconds, **given) + self._between_stages(given["message_bytes"]),
+                 "fixed": self.value(engine_steps.fixed_step_seconds)}
+        return parts | {"step": sum(parts.values())}
+
+    def _between_stages(self, message_bytes):
+        if self.layout.stages == 1:
+            return 0.0
+        return (self.layout.stages - 1) * self.value(collectives.point_to_point_seconds, message_bytes=message_bytes)
+
+    def prefill_seconds(self, prompt_tokens, prompts=1):
+        """Seconds of a prefill pass over `prompts` prompts."""
+        message = self.value(engine_steps.prompt_message_bytes, prompts=prompts, prompt_tokens=prompt_tokens)
+        alone = self.value(engine_steps.reached_prefill_seconds, prompts=prompts, prompt_tokens=prompt_tokens, message_bytes=message)
+        return alone + self._between_stages(message)
+
+    def prompt_engine_seconds(self, prompt_tokens):
+        """Seconds for which one prompt keeps a replica from other work: stages work on others meanwhile."""
+        return self.prefill_seconds(prompt_tokens) / self.layout.stages
+
+    # --- under a load ---------------------------------------------------------------------------------
+
+    def resident_seconds(self, prompt_tokens: int, output_tokens: int) -> numpy.ndarray:
+        """[B] seconds of a request in a batch that stays 1, 2, … as large as fits."""
+        context = phases.mean_context(prompt_tokens, output_tokens)
+        most = self.largest_batch(context)
+        if most < 1:
+            raise CapacityError(f"not one sequence of {context:,.0f} tokens fits beside the weights of {self.model.name}; "
+                                f"use more GPUs for a replica, fewer bytes, or shorter requests")
+        batches = numpy.arange(1, most + 1)
+        return load.resident_seconds(batches, output_tokens, self.step(batches, context)["step"], self.prompt_engine_seconds(prompt_tokens))
+
+    def under_load(self, rate, prompt_tokens: int, output_tokens: int) -> "Operation":
+        """What `rate` requests each second, over all replicas, make of the service; `rate` may be an array."""
+        return Operation(self, rate, prompt_tokens, output_tokens)
+
+    def largest_rate(self, prompt_tokens: int, output_tokens: int, ttft_limit: float = inf, tpot_limit: float = inf,
+                     quantile: float = 0.99) -> float:
+        """Largest rate, over all replicas, at which this share of the requests keeps both limits; found by bisection.
+
+        Raises `CapacityError` when a request alone misses a limit.
+        """
+        highest = self.saturation_rate(prompt_tokens, output_tokens)
+        def kept(rate):
+            operation = self.under_load(rate, prompt_tokens, output_tokens)
+            return bool(operation.ttft_quantile(quantile) <= ttft_limit and operation.tpot_quantile(quantile) <= tpot_limit)
+        low, high = highest * 1e-6, highest * (1 - 1e-9)
+        if not kept(low):
+            alone = self.under_load(low, prompt_tokens, output_tokens)
+            raise CapacityError(f"no load keeps TTFT up to {ttft_limit:g} s and TPOT up to {tpot_limit:g} s: a request alone on "
+                                f"{self.layout.tensor} x {self.gpu.name} takes {float(alone.ttft):.3g} s and "
+                                f"{float(alone.tpot) * 1e3:.3g} ms per token; use more GPUs for a replica, fewer bytes, or looser limits")
+        for _ in range(50):
+            middle = (low + high) / 2
+            low, high = (middle, high) if kept(middle) else (low, middle)
+        return low
+
+    def saturation_rate(self, prompt_tokens: int, output_tokens: int) -> float:
+        """Requests each second, over all replicas, that a full batch ends: with more, queues grow without end."""
+        times = self.resident_seconds(prompt_tokens, output_tokens)
+        return self.layout.replicas * float(load.service_rate(len(times), times[-1]))
+
+    def frontier(self, prompt_tokens: int, output_tokens: int) -> dict[str, numpy.ndarray]:
+        """For each batch that fits, always full: "batch", "tpot" as users see it, "user" and "gpu" tokens per second."""
+        times = self.resident_seconds(prompt_tokens, output_tokens)
+        batch = numpy.arange(1, len(times) + 1)
+        tpot = load.loaded_tpot(times, self.prompt_engine_seconds(prompt_tokens), output_tokens)
+        replies = load.reply_tokens_per_second(load.service_rate(batch, times), output_tokens)
+        return {"batch": batch, "tpot": tpot, "user": 1 / tpot, "gpu": replies / self.layout.n_gpus}
 
 
-def prefill_bytes(n_params: Count, n_lookup_params: Count, n_expert_params: Count, n_experts: Count,
-                  experts_touched_in_prefill: Count, weight_bytes_per_param: BytesPerParam) -> Bytes:
-    """Bytes of weights that one prefill pass reads: each once, of a mixture the touched experts.
+class Operation:
+    """A service under one load or an array of loads: everything here is an output of the rate.
 
-    The state that it writes is left out: it is small beside the weights until prompts are very long,
-    and by then the FLOPs rule.
-
-    >>> prefill_bytes(n_params=110, n_lookup_params=10, n_expert_params=80, n_experts=8,
-    ...               experts_touched_in_prefill=8, weight_bytes_per_param=2)
-    200.0
+    Means and quantiles are those of a chain of batches (`llmcost.queueing.Chain`); the time to first token adds the prompts
+    that go first. NaN from saturation on.
     """
-    return weight_bytes_read(n_params, n_lookup_params, n_expert_params, n_experts, experts_touched_in_prefill,
-                             weight_bytes_per_param)
+
+    def __init__(self, service: Service, rate, prompt_tokens: int, output_tokens: int):
+        self.rate = numpy.asarray(rate, dtype=float)
+        self.service, self.prompt_tokens, self.output_tokens = service, prompt_tokens, output_tokens
+        self._each = self.rate / service.layout.replicas
+        self.chain = Chain(service.resident_seconds(prompt_tokens, output_tokens), self._each)
+        self._prompt = service.prompt_engine_seconds(prompt_tokens)
+        self._own_prompt = service.prefill_seconds(prompt_tokens)
+
+    @property
+    def batch(self):
+        """Mean batch of a replica."""
+        return self.chain.batch
+
+    @property
+    def utilization(self):
+        """Load as a share of what the full batch ends."""
+        return self.chain.overflow
+
+    @property
+    def output_tokens_per_second(self):
+        """Over all replicas; NaN where the load cannot be served."""
+        return numpy.where(self.chain.overflow < 1, load.reply_tokens_per_second(self.rate, self.output_tokens), numpy.nan)
+
+    def _step(self, batch):
+        context = phases.mean_context(self.prompt_tokens, self.output_tokens)
+        return self.service.step(numpy.maximum(batch, 1), context)["step"]
+
+    def _prompt_queue(self):
+        return load.prompt_queue_seconds(self._each, self._prompt)
+
+    @property
+    def ttft(self):
+        """Mean time to first token."""
+        return self.chain.wait_seconds + load.loaded_ttft(self._prompt_queue(), self._step(self.batch), self._own_prompt)
+
+    @property
+    def tpot(self):
+        """Mean time per output token."""
+        return load.loaded_tpot(self.chain.stay_seconds - self.chain.wait_seconds, self._prompt, self.output_tokens)
+
+    @property
+    def request_seconds(self):
+        """Mean time from arrival to the last token."""
+        return self.ttft + (self.output_tokens - 1) * self.tpot
+
+    def tpot_quantile(self, quantile: float):
+        """Time per output token in the batch that is exceeded for the rest of the time only.
+
+        A bound for long replies, which see many batches and average over them.
+        """
+        batch = numpy.maximum(self.chain.batch_quantile(quantile), 1)
+        times = load.resident_seconds(batch, self.output_tokens, self._step(batch), self._prompt)
+        return load.loaded_tpot(times, self._prompt, self.output_tokens)
+
+    def ttft_quantile(self, quantile: float):
+        """The wait for a place that the rest of the requests exceeds, the prompts before it, a step, and its own prompt.
+
+        The queue of prompts is taken as exponential with its mean.
+        """
+        prompts = self._prompt_queue() * numpy.log(numpy.maximum(self._each * self._prompt / (1 - quantile), 1))\
+            / numpy.maximum(self._each * self._prompt, 1e-12)
+        batch = numpy.maximum(self.chain.batch_quantile(quantile), 1)
+        return self.chain.wait_quantile(quantile) + load.loaded_ttft(prompts, 2 * self._step(batch), self._own_prompt)
+
+    def usd_per_token(self, gpu_price: float):
+        """Rent of all GPUs over all output tokens, at this load."""
+        return gpu_price * self.service.layout.total_gpus / self.output_tokens_per_second
 
 
-def prefill_intensity(prefill_flops: Flop, prefill_bytes: Bytes) -> FlopPerByte:
-    """FLOPs for each byte of weights read in one prefill pass.
+def fewest_gpus(service: Service, rate: float, prompt_tokens: int, output_tokens: int, ttft_limit: float = inf,
+                tpot_limit: float = inf, quantile: float = 0.99, groups=(1, 2, 4, 8)) -> list[tuple[int, Service]]:
+    """Layouts that serve `rate` within the limits, the fewest GPUs first: (GPUs, service with its replicas).
 
-    >>> prefill_intensity(prefill_flops=480, prefill_bytes=240)
-    2.0
+    Each size of a tensor-parallel group in `groups` is tried, with as many replicas as it takes.
+
+    Raises `CapacityError` with the reason of each group when none will do.
     """
-    return prefill_flops / prefill_bytes
-
-
-def prefill_seconds(prefill_flops: Flop, prefill_bytes: Bytes, n_gpus: Count, peak_flops: FlopPerSecond,
-                    memory_bandwidth: BytesPerSecond) -> Seconds:
-    """Least time of one prefill pass: computing at full speed or reading at full bandwidth, the longer one.
-
-    >>> prefill_seconds(prefill_flops=2e14, prefill_bytes=16e9, n_gpus=1, peak_flops=1e15, memory_bandwidth=2e12)
-    0.2
-    """
-    return maximum(computing_seconds(prefill_flops, n_gpus, peak_flops, 1),
-                   reading_seconds(prefill_bytes, n_gpus, memory_bandwidth, 1))
-
-
-def prefill_mfu(prefill_flops: Flop, prefill_seconds: Seconds, n_gpus: Count, peak_flops: FlopPerSecond) -> Fraction:
-    """Share of the peak FLOP/s that a prefill pass uses.
-
-    >>> prefill_mfu(prefill_flops=1e15, prefill_seconds=2, n_gpus=1, peak_flops=1e15)
-    0.5
-    """
-    return model_flops_utilization(prefill_flops, prefill_seconds, n_gpus, peak_flops)
-
-
-def prefill_mbu(prefill_bytes: Bytes, prefill_seconds: Seconds, n_gpus: Count,
-                memory_bandwidth: BytesPerSecond) -> Fraction:
-    """Share of the memory bandwidth that a prefill pass uses, for its weights.
-
-    >>> prefill_mbu(prefill_bytes=1e12, prefill_seconds=2, n_gpus=1, memory_bandwidth=2e12)
-    0.25
-    """
-    return memory_bandwidth_utilization(prefill_bytes, prefill_seconds, n_gpus, memory_bandwidth)
-
-
-# --- one decode step -------------------------------------------------------------------------
-
-def weight_bytes_read(n_params: Count, n_lookup_params: Count, n_expert_params: Count, n_experts: Count,
-                      experts_touched: Count, weight_bytes_per_param: BytesPerParam) -> Bytes:
-    """Bytes of weights that one decode step reads: all of a dense model, of a mixture the touched experts.
-
-    An embedding table that is not also the LM head is looked up row by row; it is left out.
-
-    >>> weight_bytes_read(n_params=110, n_lookup_params=10, n_expert_params=80, n_experts=8, experts_touched=2,
-    ...                   weight_bytes_per_param=2)
-    80.0
-    """
-    untouched = 1 - experts_touched / n_experts
-    return (n_params - n_lookup_params - n_expert_params * untouched) * weight_bytes_per_param
-
-
-def batch_state_read_bytes(batch: Sequences, state_read_bytes: Bytes) -> Bytes:
-    """Bytes of state that one decode step reads, all sequences together.
-
-    >>> batch_state_read_bytes(batch=8, state_read_bytes=1e9)
-    8000000000.0
-    """
-    return real(batch) * state_read_bytes
-
-
-def residual_bytes(batch: Sequences, n_layers: Count, d_model: Count,
-                   activation_bytes_per_element: BytesPerElement) -> Bytes:
-    """Bytes of the residual stream that one decode step reads and writes: once for attention, once for the MLP.
-
-    >>> residual_bytes(batch=1, n_layers=80, d_model=8192, activation_bytes_per_element=2)
-    5242880
-    """
-    return 4 * real(batch) * n_layers * d_model * activation_bytes_per_element
-
-
-def decode_read_bytes(weight_bytes_read: Bytes, batch_state_read_bytes: Bytes) -> Bytes:
-    """Bytes that one decode step reads from memory: weights once, the state of each sequence once.
-
-    >>> decode_read_bytes(weight_bytes_read=16e9, batch_state_read_bytes=8e9)
-    24000000000.0
-    """
-    return weight_bytes_read + batch_state_read_bytes
-
-
-def decode_flops(batch: Sequences, n_active_params: Count, n_lookup_params: Count, state_attention_flops: Flop) -> Flop:
-    """FLOPs of one decode step: 2 for each parameter that is multiplied, and attention over the cached tokens.
-
-    >>> decode_flops(batch=2, n_active_params=110, n_lookup_params=10, state_attention_flops=40)
-    480
-    """
-    return real(batch) * (2 * (n_active_params - n_lookup_params) + state_attention_flops)
-
-
-def decode_intensity(decode_flops: Flop, decode_read_bytes: Bytes) -> FlopPerByte:
-    """FLOPs for each byte read in one decode step, weights and state together.
-
-    >>> decode_intensity(decode_flops=480, decode_read_bytes=240)
-    2.0
-    """
-    return decode_flops / decode_read_bytes
-
-
-def weight_reading_seconds(weight_bytes_read: Bytes, n_gpus: Count, memory_bandwidth: BytesPerSecond) -> Seconds:
-    """Time that one decode step takes to read the weights.
-
-    >>> weight_reading_seconds(weight_bytes_read=16e9, n_gpus=2, memory_bandwidth=2e12)
-    0.004
-    """
-    return reading_seconds(weight_bytes_read, n_gpus, memory_bandwidth, 1)
-
-
-def state_reading_seconds(batch: Sequences, cache_read_bytes: Bytes, state_share: Fraction, fixed_traffic_bytes: Bytes,
-                          fixed_share: Fraction, memory_bandwidth: BytesPerSecond) -> Seconds:
-    """Time that one decode step takes to read the state of all sequences, on the fullest GPU.
-
-    >>> state_reading_seconds(batch=8, cache_read_bytes=1e9, state_share=0.5, fixed_traffic_bytes=0, fixed_share=1,
-    ...                       memory_bandwidth=2e12)
-    0.002
-    """
-    return real(batch) * (cache_read_bytes * state_share + fixed_traffic_bytes * fixed_share) / memory_bandwidth
-
-
-def decode_computing_seconds(decode_flops: Flop, n_gpus: Count, peak_flops: FlopPerSecond) -> Seconds:
-    """Time that one decode step takes to compute, at full speed.
-
-    >>> decode_computing_seconds(decode_flops=1e12, n_gpus=1, peak_flops=1e15)
-    0.001
-    """
-    return computing_seconds(decode_flops, n_gpus, peak_flops, 1)
-
-
-def decode_step_seconds(weight_reading_seconds: Seconds, state_reading_seconds: Seconds,
-                        decode_computing_seconds: Seconds) -> Seconds:
-    """Least time of one decode step: reading at full bandwidth or computing at full speed, the longer one.
-
-    No engine reaches it: there is no communication, no launch and no scheduling in it.
-
-    >>> decode_step_seconds(weight_reading_seconds=0.004, state_reading_seconds=0.002, decode_computing_seconds=0.003)
-    0.006
-    """
-    return maximum(weight_reading_seconds + state_reading_seconds, decode_computing_seconds)
-
-
-def decode_mfu(decode_flops: Flop, decode_step_seconds: Seconds, n_gpus: Count, peak_flops: FlopPerSecond) -> Fraction:
-    """Share of the peak FLOP/s that a decode step uses.
-
-    >>> decode_mfu(decode_flops=1e12, decode_step_seconds=0.02, n_gpus=1, peak_flops=1e15)
-    0.05
-    """
-    return model_flops_utilization(decode_flops, decode_step_seconds, n_gpus, peak_flops)
-
-
-def decode_mbu(weight_reading_seconds: Seconds, state_reading_seconds: Seconds,
-               decode_step_seconds: Seconds) -> Fraction:
-    """Share of the memory bandwidth that a decode step uses, for weights and state.
-
-    >>> decode_mbu(weight_reading_seconds=0.004, state_reading_seconds=0.002, decode_step_seconds=0.008)
-    0.75
-    """
-    return (weight_reading_seconds + state_reading_seconds) / decode_step_seconds
-
-
-def decode_tokens_per_second(batch: Sequences, decode_step_seconds: Seconds) -> TokensPerSecond:
-    """Most tokens per second that decode can produce, all sequences together: one each per step.
-
-    >>> decode_tokens_per_second(batch=8, decode_step_seconds=0.008)
-    1000.0
-    """
-    return batch / decode_step_seconds
-
-
-# --- one request ------------------------------------------------------------------------------
-
-def mean_context(prompt_tokens: Tokens, output_tokens: Tokens) -> Tokens:
-    """Tokens in the context of the decode steps of one reply, on average.
-
-    The first step sees the prompt and one token, the last all but the token that it writes.
-
-    >>> mean_context(prompt_tokens=1000, output_tokens=3)
-    1001.5
-    """
-    return real(prompt_tokens) + real(output_tokens) / 2
-
-
-def time_to_first_token(queue_seconds: Seconds, prefill_seconds: Seconds) -> Seconds:
-    """TTFT: from the arrival of a request to its first token, which prefill itself yields.
-
-    >>> time_to_first_token(queue_seconds=0.5, prefill_seconds=0.25)
-    0.75
-    """
-    return queue_seconds + prefill_seconds
-
-
-def decode_passes(output_tokens: Tokens, tokens_per_pass: Tokens) -> Count:
-    """Passes that a reply takes after prefill, when each yields `tokens_per_pass` tokens of it.
-
-    That is 1, or more where a draft is checked and part of it accepted.
-
-    >>> decode_passes(output_tokens=1000, tokens_per_pass=1), decode_passes(output_tokens=1000, tokens_per_pass=3)
-    (999, 333)
-    """
-    return ceil((real(output_tokens) - 1) / tokens_per_pass)
-
-
-def decode_seconds(output_tokens: Tokens, decode_step_seconds: Seconds) -> Seconds:
-    """Time of the decode steps of one reply: one for each token but the first.
-
-    >>> decode_seconds(output_tokens=1001, decode_step_seconds=0.04)
-    40.0
-    """
-    return (real(output_tokens) - 1) * decode_step_seconds
-
-
-def request_seconds(time_to_first_token: Seconds, decode_seconds: Seconds) -> Seconds:
-    """End-to-end time of one request, from its arrival to its last token.
-
-    >>> request_seconds(time_to_first_token=0.75, decode_seconds=40)
-    40.75
-    """
-    return time_to_first_token + decode_seconds
-
-
-def prefill_share(prefill_seconds: Seconds, decode_seconds: Seconds) -> Fraction:
-    """Share of the prompt in the time of one request that does not queue.
-
-    >>> prefill_share(prefill_seconds=1, decode_seconds=3)
-    0.25
-    """
-    return prefill_seconds / (prefill_seconds + decode_seconds)
-
-
-def needed_tpot(patience_seconds: Seconds, output_tokens: Tokens) -> Seconds:
-    """Time per output token (TPOT) at which `output_tokens` take `patience_seconds`.
-
-    >>> needed_tpot(patience_seconds=60, output_tokens=1000)
-    0.06
-    """
-    return patience_seconds / output_tokens
-
-
-def tokens_per_second_per_user(decode_step_seconds: Seconds) -> TokensPerSecond:
-    """Tokens per second that each user sees: the inverse of the time per output token.
-
-    >>> tokens_per_second_per_user(decode_step_seconds=0.05)
-    20.0
-    """
-    return 1 / decode_step_seconds
-
-
-# --- what a token occupies --------------------------------------------------------------------
-
-def input_token_gpu_seconds(prefill_seconds: Seconds, n_gpus: Count, prompts: Sequences,
-                            prompt_tokens: Tokens) -> Seconds:
-    """GPU-seconds that one input token occupies: the pass, shared by every token in it.
-
-    >>> input_token_gpu_seconds(prefill_seconds=0.1, n_gpus=4, prompts=1, prompt_tokens=1000)
-    0.0004
-    """
-    return prefill_seconds * n_gpus / (real(prompts) * real(prompt_tokens))
-
-
-def output_token_gpu_seconds(decode_step_seconds: Seconds, n_gpus: Count, batch: Sequences) -> Seconds:
-    """GPU-seconds that one output token occupies: the step, shared by the sequences in it.
-
-    >>> output_token_gpu_seconds(decode_step_seconds=0.02, n_gpus=4, batch=16)
-    0.005
-    """
-    return decode_step_seconds * n_gpus / real(batch)
-
-
-def output_input_ratio(output_token_gpu_seconds: Seconds, input_token_gpu_seconds: Seconds) -> Count:
-    """How many input tokens cost as much GPU time as one output token.
-
-    >>> output_input_ratio(output_token_gpu_seconds=0.005, input_token_gpu_seconds=0.0005)
-    10.0
-    """
-    return output_token_gpu_seconds / input_token_gpu_seconds
+    if not isfinite(rate) or rate <= 0:
+        raise CapacityError(f"rate = {rate!r}; it must be a positive number of requests each second")
+    found, reasons = [], []
+    for group in groups:
+        try:
+            one = replace(service, layout=replace(service.layout, tensor=group, replicas=1))
+            each = one.largest_rate(prompt_tokens, output_tokens, ttft_limit, tpot_limit, quantile)
+        except (LayoutError, CapacityError) as error:
+            reasons.append(f"{group}: {error}")
+            continue
+        fleet = replace(one, layout=replace(one.layout, replicas=int(load.replicas_for_rate(rate, each))))
+        found.append((fleet.layout.total_gpus, fleet))
+    if not found:
+        raise CapacityError("no group of GPUs will do. " + " | ".join(reasons))
+    return sorted(found, key=lambda pair: pair[0])

@@ -15,7 +15,9 @@ class Request:
     """One request: when it comes, in seconds, and its tokens.
 
     `prefix` names what it shares with earlier ones, a conversation or a template; a prefix cache may hold the first
-    `prefix_tokens` tokens of its prompt.
+    `prefix_tokens` tokens of its prompt. With `after`, the place in the list of an earlier request, it comes `arrival` seconds
+    after that one has ended: a person who reads, thinks and asks again. `known_tokens` of its prompt bring their keys and
+    values along, as from another machine.
     """
 
     arrival: float
@@ -24,6 +26,8 @@ class Request:
     id: str = ""
     prefix: str = ""
     prefix_tokens: int = 0
+    after: int | None = None
+    known_tokens: int = 0
 
 
 def check_requests(requests: Sequence[Request]) -> None:
@@ -34,12 +38,17 @@ def check_requests(requests: Sequence[Request]) -> None:
     for row, request in enumerate(requests, start=1):
         if not isinstance(request.arrival, (int, float, numpy.number)) or not 0 <= request.arrival < numpy.inf:
             raise TraceError(f"request {row} arrives at {request.arrival!r}; it must be a number of seconds from 0 on")
-        for name, least in (("prompt_tokens", 1), ("output_tokens", 1), ("prefix_tokens", 0)):
+        for name, least in (("prompt_tokens", 1), ("output_tokens", 1), ("prefix_tokens", 0), ("known_tokens", 0)):
             value = getattr(request, name)
             if not isinstance(value, (int, numpy.integer)) or isinstance(value, bool) or value < least:
                 raise TraceError(f"request {row} has {name} = {value!r}; it must be a whole number from {least} on")
         if request.prefix_tokens > request.prompt_tokens:
             raise TraceError(f"request {row} shares {request.prefix_tokens} tokens of a prompt of {request.prompt_tokens}")
+        if request.known_tokens >= request.prompt_tokens:
+            raise TraceError(f"request {row} brings {request.known_tokens} tokens of a prompt of {request.prompt_tokens}; the last one "
+                             f"is always computed")
+        if request.after is not None and request.after not in range(row - 1):
+            raise TraceError(f"request {row} comes after request {request.after!r}, counted from 0, which does not stand before it")
         if request.id and request.id in seen:
             raise TraceError(f"request {row} has the id {request.id!r} of request {seen[request.id]}")
         seen[request.id] = row
@@ -61,7 +70,7 @@ class Run:
     steps : number of steps
     peak_blocks : most blocks in use at once
     slot_steps, wasted_slot_steps : slots of static batches times steps, and those whose request had ended
-    timeline : (begin, end, prompt tokens, decoding requests) of each stretch of equal steps, if recorded
+    timeline : (begin, end, prompt tokens, decoding requests, steps, their mean context) of each stretch of equal steps, if recorded
     """
 
     arrival: numpy.ndarray

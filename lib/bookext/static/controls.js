@@ -12,7 +12,7 @@
   const PREFIXES = ["", "k", "M", "G", "T", "P", "E", "Z", "Y"];
   const BINARY_PREFIXES = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi"];
   const COUNTS = { 1: "", token: "token", sequence: "sequence", head: "head", layer: "layer" };
-  const PLAIN = { "token/second": "tokens/s", "flop/byte": "FLOP/byte" };
+  const PLAIN = { "token/second": "tokens/s", "request/second": "requests/s", "flop/byte": "FLOP/byte" };
   const PRICES = { // multiplied where people read it
     "usd/token": { scale: 1e6, words: " per M tokens", said: /^(usd|dollars?)?\s*((\/|per)\s*(m|million)(\s*tok(en)?s?)?)?$/ },
     "usd/second": { scale: 3600, words: "/h", said: /^(usd|dollars?)?\s*((\/|per)\s*(h|hour))?$/ },
@@ -257,11 +257,95 @@
     return formula(state);
   }
 
-  // The state with what a part of a control has on top of it: a name there stands for its value, or for a formula's.
+  // The state with what a part of a control has on top of it: numbers first, then what stands for one.
   function onTop(now, extra = {}) {
-    const [names, numbers] = [true, false].map((text) => Object.entries(extra).filter(([, value]) => (typeof value === "string") === text));
+    const [numbers, others] = [true, false].map((plain) => Object.entries(extra).filter(([, value]) => (typeof value === "number") === plain));
     const known = { ...now, ...Object.fromEntries(numbers) };
-    return { ...known, ...Object.fromEntries(names.map(([name, value]) => [name, value in known ? known[value] : call(value, known)])) };
+    return { ...known, ...Object.fromEntries(others.map(([name, value]) => [name, valueOf(value, known)])) };
+  }
+
+  // What stands for a number: itself, a name, a formula with its own values on top, a chain, a search. Twin of Python's `llmcost.book.values`.
+  function valueOf(value, known) {
+    if (typeof value === "number") return value;
+    if (typeof value === "string") return value in known ? known[value] : call(value, known);
+    if (value.chain) return steady(residentTimes(value.chain, known), valueOf(value.chain.rate, known))[value.take](value.at);
+    if (value.smallest) return smallest(value.smallest, known);
+    return call(value.formula, onTop(known, value.with));
+  }
+
+  const standingFor = (line) => ("value" in line ? line.value : { formula: line.formula, with: line.with });
+
+  let lastTimes = { key: "", times: [] }; // a curve asks for the same times at every rate
+
+  function residentTimes({ resident, most, names }, known) {
+    const count = Math.floor(valueOf(most, known));
+    const key = JSON.stringify([resident, count, names.map((name) => known[name])]);
+    if (key !== lastTimes.key) {
+      const times = Array.from({ length: Math.max(0, count || 0) }, (_, i) => valueOf(resident, { ...known, batch: i + 1 }));
+      lastTimes = { key, times };
+    }
+    return lastTimes.times;
+  }
+
+  // The steady state of a chain of batches; NaN where there is none. Twin of Python's `llmcost.queueing.Chain`.
+  function steady(times, rate) {
+    const most = times.length;
+    const fullRate = most / times[most - 1];
+    const overflow = rate / fullRate;
+    if (!(overflow < 1)) return new Proxy({}, { get: () => () => NaN });
+    const logs = [0];
+    for (let n = 1; n <= most; n++) logs.push(logs[n - 1] + Math.log(rate) + Math.log(times[n - 1] / n));
+    const top = logs.reduce((a, b) => Math.max(a, b));
+    const weights = logs.map((log) => Math.exp(log - top));
+    weights[most] /= 1 - overflow;
+    const sum = weights.reduce((a, b) => a + b);
+    const batch = weights.reduce((all, weight, n) => all + weight * n, 0) / sum;
+    const waiting = weights[most] / sum;
+    const queue = waiting * overflow / (1 - overflow);
+    return {
+      batch: () => batch,
+      waiting_share: () => waiting,
+      wait_seconds: () => queue / rate,
+      stay_seconds: () => (batch + queue) / rate,
+      batch_quantile: (share) => { let reached = 0; return weights.findIndex((weight) => (reached += weight / sum) >= share - 1e-12); },
+      wait_quantile: (share) => Math.log(Math.max(waiting / (1 - share), 1)) / (fullRate - rate),
+    };
+  }
+
+  // The smallest whole number that keeps a limit, by bisection; infinite where the highest does not.
+  function smallest({ name, high: most, of, limit }, known) {
+    const allowed = valueOf(limit, known);
+    const keeps = (number) => valueOf(of, { ...known, [name]: number }) <= allowed;
+    let [low, high] = [0, most];
+    if (!keeps(high)) return Infinity;
+    while (high - low > 1) {
+      const middle = Math.floor((low + high) / 2);
+      if (keeps(middle)) high = middle; else low = middle;
+    }
+    return high;
+  }
+
+  // ---------------------------------------------------------------- recorded runs
+
+  // The point of the grid that is nearest to the state, axis by axis.
+  function placeNear({ axes }, now) {
+    return Object.fromEntries(Object.entries(axes).map(([name, values]) =>
+      [name, values.reduce((best, value) => (Math.abs(value - now[name]) < Math.abs(best - now[name]) ? value : best))]));
+  }
+
+  // Every result of the nearest run; NaN where there was none.
+  function resultsNear(runs, now) {
+    const near = placeNear(runs, now);
+    const index = Object.entries(runs.axes).reduce((place, [name, values]) => place * values.length + values.indexOf(near[name]), 0);
+    return Object.fromEntries(Object.entries(runs.columns).map(([name, column]) => [name, column[index] === null ? NaN : column[index]]));
+  }
+
+  function toldNear(spec, now) {
+    const near = placeNear(spec.runs, now);
+    const sliders = slidersOf(spec).filter(({ name }) => name in near);
+    const isExact = sliders.every(({ name }) => now[name] === near[name]);
+    const told = sliders.map(({ name, label: text, unit }) => `${text.toLowerCase()} ${format(near[name], unit)}`).join(", ");
+    return `${isExact ? "This very run was made" : "Nearest run"}: ${told}.`;
   }
 
   // Complete picks: what is missing or not on offer becomes the default.
@@ -289,7 +373,8 @@
     const settled = settle(spec, picks);
     const facts = chosenOptions(spec, settled).map((option) => option.facts);
     const byHand = setByHand(spec, settled).map((name) => ({ [name]: settled[name] }));
-    return Object.assign({}, spec.fixed, ...facts, ...byHand, { picks: settled });
+    const now = Object.assign({}, spec.fixed, ...facts, ...byHand, { picks: settled });
+    return spec.runs ? Object.assign(now, resultsNear(spec.runs, now)) : now;
   }
 
   function merged(base, change) {
@@ -309,8 +394,8 @@
 
   function readouts(spec, now) {
     const { binary } = settings(spec, now);
-    return (spec.outputs || []).map(({ formula, unit, with: extra }) => {
-      const value = call(formula, onTop(now, extra));
+    return (spec.outputs || []).map((line) => {
+      const [value, unit] = [valueOf(standingFor(line), now), line.unit];
       return { value, text: Number.isFinite(value) ? format(value, unit, binary) : "– not defined here" };
     });
   }
@@ -329,6 +414,10 @@
     if (!spec.python) return "";
     const extra = (spec.outputs && spec.outputs[0] && spec.outputs[0].with) || {};
     const options = chosenOptions(spec, now.picks);
+    if (spec.python.template) {
+      const records = Object.fromEntries(choicesOf(spec).map(({ name }, i) => [name, options[i].python]));
+      return spec.python.template.replace(/\{(\w+)\}/g, (_, name) => records[name] || pythonLiteral(now[name]));
+    }
     const typed = new Set(Object.keys(spec.fixed || {}));
     for (const { facts, python } of options)
       for (const name of Object.keys(facts || {})) python ? typed.delete(name) : typed.add(name);
@@ -505,7 +594,7 @@
       return `${sign}${withoutZeros(digits(size / TIME[prefix.slice(0, -1)]))} ${prefix}`;
     }
     const text = withoutZeros(format(value, unit, binary));
-    return titleUnit(unit) ? text.replace(/ (tokens?|sequences?|heads?|layers?|tokens\/s|FLOP\/byte)$/, "") : text;
+    return titleUnit(unit) ? text.replace(/ (tokens?|sequences?|heads?|layers?|tokens\/s|requests\/s|FLOP\/byte)$/, "") : text;
   }
 
   const axisTitle = ({ label: name, unit }) => (titleUnit(unit) ? `${name} (${titleUnit(unit)})` : name);
@@ -523,8 +612,9 @@
     return [low, high];
   }
 
-  function sampled(curve, axis, [low, high], now) {
+  function sampled(curve, axis, [low, high], now, runs) {
     if (curve.points) return curve.points;
+    if (curve.recorded) return runs.axes[axis.name].map((x) => [x, resultsNear(runs, { ...now, ...curve.with, [axis.name]: x })[curve.recorded]]);
     const at = scale("linear", [0, SAMPLES], axis.scale === "log" ? [Math.log(low), Math.log(high)] : [low, high]);
     return Array.from({ length: SAMPLES + 1 }, (_, i) => {
       const x = i === SAMPLES ? high : axis.scale === "log" ? Math.exp(at(i)) : at(i);
@@ -532,7 +622,7 @@
     });
   }
 
-  const valueAt = (curve, axis, x, now) => call(curve.formula, onTop({ ...now, [axis.name]: x }, curve.with));
+  const valueAt = (curve, axis, x, now) => valueOf(standingFor(curve), { ...now, [axis.name]: x });
 
   // The given range, or the data's with headroom, ending on a tick so that it does not twitch as a slider moves.
   function yDomain(axis, values, binary) {
@@ -633,7 +723,7 @@
     const value = now[plot.x.name];
     if (!Number.isFinite(value) || value < domain[0] || value > domain[1]) return "";
     const x = toX(value);
-    const dots = series.filter(({ curve }) => curve.formula).map(({ curve, index }) => {
+    const dots = series.filter(({ curve }) => curve.formula || curve.value).map(({ curve, index }) => {
       const y = toY(valueAt(curve, plot.x, value, now));
       return y >= top - 0.5 && y <= bottom + 0.5 ? tag("circle", { cx: x, cy: y, r: 5, class: `dot ${seriesClass(index)}` }) : "";
     });
@@ -673,9 +763,9 @@
 
   function drawCurves(spec, now, width, plot, binary) {
     const domain = xDomain(plot.x, spec, plot.curves);
-    const series = plot.curves.map((curve, index) => ({ curve, index, text: curve.label, points: sampled(curve, plot.x, domain, now) }));
+    const series = plot.curves.map((curve, index) => ({ curve, index, text: curve.label, points: sampled(curve, plot.x, domain, now, spec.runs) }));
     const pins = (plot.marks || []).map((point, i) => ({
-      point, index: plot.curves.length + i, at: [point.x, point.y].map(({ formula, with: extra }) => call(formula, onTop(now, extra))),
+      point, index: plot.curves.length + i, at: [point.x, point.y].map((line) => valueOf(standingFor(line), now)),
     }));
     const range = yDomain(plot.y, [...series.flatMap(({ points }) => points.map(([, y]) => y)), ...pins.map(({ at }) => at[1])], binary);
     const [xText, yText] = [[plot.x, domain], [plot.y, range]].map(([axis, [, end]]) => (value) =>
@@ -855,7 +945,7 @@
     return picture(spec, now, { width: wide, ...kinds[plot.kind](spec, now, wide, plot, binary) });
   }
 
-  Object.assign(llmcost, { format, parse, grade, verdict, readUsage, state, evaluate, draw, picksFromQuery, queryFromPicks });
+  Object.assign(llmcost, { format, parse, grade, verdict, readUsage, state, evaluate, draw, picksFromQuery, queryFromPicks, toldNear });
   if (typeof document === "undefined") return;
 
   // ---------------------------------------------------------------- the page: pieces
@@ -1031,6 +1121,7 @@
   function mountExplore(figure, spec) {
     const view = figure.querySelector(".explore-view");
     const code = figure.querySelector(".explore-python code");
+    const near = figure.querySelector(".explore-nearest");
     const outputs = (spec.outputs || []).map((_, i) => figure.querySelector(`output[data-output="${i}"]`)).filter(Boolean);
     for (const output of outputs) output.setAttribute("aria-live", "off"); // the announcer speaks for them
     const note = make("p", { class: "explore-note", hidden: true });
@@ -1054,6 +1145,7 @@
         const read = readouts(spec, now);
         outputs.forEach((output, i) => { setText(output, read[i].text); output.dataset.value = read[i].value; });
         setText(code, pythonLine(spec, now));
+        if (near) setText(near, toldNear(spec, now));
         view.innerHTML = draw(spec, now, width || 640);
         if (isTouched && read.length) announce(`${spec.outputs[0].label}: ${read[0].text}`);
       } catch (error) {

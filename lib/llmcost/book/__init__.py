@@ -6,11 +6,12 @@ The only part of the library that knows Jupyter.
 from .equations import equation
 from .explore import explore, steps
 from .figures import style
-from .parts import (bars, choose, choose_format, choose_gpu, choose_model, choose_price, curve, heads, mark, output, part, plot, points,
-                    slide, switch_axes, switch_units, usage_paste)
+from .parts import (bars, choose, choose_format, choose_gpu, choose_model, choose_price, computed, curve, from_chain, heads, mark, output,
+                    part, plot, points, reading, recorded_curve, slide, smallest, switch_axes, switch_units, usage_paste)
 from .prose import quoted, say
 from .questions import check, grade, predict
 from .recompute import recompute
+from .runs import recorded
 from .tables import (assumptions_table, claims_list, formats_table, formulas_table, gpus_table, inline, models_table,
                      notation_table, prices_table, rents_table, table)
 

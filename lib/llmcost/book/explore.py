@@ -5,6 +5,7 @@ state with the JavaScript face of the same formulas.
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 
 from .. import faces
@@ -13,6 +14,8 @@ from ..notation import NOTATION
 from .frontend import Interactive, data_block, escape, identifier
 from .parts import ExploreError, numbers
 from .prose import drawn
+from .runs import results_near, told_near
+from .values import evaluate, formulas_in, needed, with_on_top
 
 # --- the control ---------------------------------------------------------------------------------
 
@@ -23,7 +26,7 @@ class Explore(Interactive):
         self.spec = spec
         self.state = _state(spec)
         _check(spec)
-        self.values = [_evaluate(line["formula"], self.state, line["with"]) for line in spec["outputs"]]
+        self.values = [float(evaluate(standing_for(line), self.state)) for line in spec["outputs"]]
         _remember(spec, self.state)
         super().__init__(self._figure())
 
@@ -34,6 +37,8 @@ class Explore(Interactive):
             f'{escape(format_value(value, line["unit"], binary))}</output></dd></div>'
             for i, (line, value) in enumerate(zip(self.spec["outputs"], self.values)))
         readouts = f'<dl class="explore-readouts">{rows}</dl>' if rows else ""
+        if "runs" in self.spec:
+            readouts = f'<p class="explore-nearest">{escape(told_near(self.spec, self.state))}</p>{readouts}'
         code = f'<p class="explore-python"><code>{escape(python_line(self.spec))}</code></p>' if rows else ""
         return (f'<figure class="explore" id="{self.spec["id"]}" data-explore>'
                 f'<div class="explore-controls"></div><div class="explore-view"></div>{readouts}{code}'
@@ -41,7 +46,8 @@ class Explore(Interactive):
 
 
 def explore(id: str, title: str, caption: str, outputs: Sequence[dict], choices: Sequence[dict] = (),
-            sliders: Sequence[dict] = (), drawing: dict | None = None, paste: dict | None = None, **fixed) -> Explore:
+            sliders: Sequence[dict] = (), drawing: dict | None = None, paste: dict | None = None, runs: dict | None = None,
+            code: str = "", **fixed) -> Explore:
     """A live control on the page: its `choices` and `sliders` set the state, `outputs` and `drawing` show it.
 
     Parameters
@@ -53,16 +59,20 @@ def explore(id: str, title: str, caption: str, outputs: Sequence[dict], choices:
     choices, sliders : from `choose…`, `switch_…` and `slide`
     drawing : from `plot`, `bars` or `heads`
     paste : from `usage_paste`; its counts come before the value of a slider of the same name
+    runs : from `recorded`; the results of the run that is nearest to the state are part of it
+    code : the line of Python for the first output, with {names}, where `at` alone does not give it
     fixed : parameters with one value throughout
 
     Raises `ExploreError` when a formula lacks a parameter, or a slider or what is pasted changes nothing.
     """
-    used = _names_used(outputs, drawing)
+    used = _names_used(outputs, drawing) | set(runs["axes"] if runs else ())
     if unknown := sorted(set(fixed) - used):
         raise ExploreError(f"{id}: no formula here uses {', '.join(unknown)}")
     spec = {"id": identifier(id), "title": title, "caption": caption, "fixed": numbers(fixed),
             "choices": [_with_facts_used(choice, used) for choice in choices], "sliders": list(sliders),
-            "outputs": list(outputs), "python": _python(outputs[0]) if outputs else None, "plot": drawing}
+            "outputs": list(outputs), "python": {"template": code} if code else _python(outputs[0]) if outputs else None, "plot": drawing}
+    if runs:
+        spec["runs"] = runs
     if paste:
         spec["paste"] = {**paste, "counts": {name: count for name, count in paste["counts"].items() if name in used}}
     return Explore(spec)
@@ -82,7 +92,9 @@ def _names_used(outputs: Sequence[dict], drawing: dict | None) -> set[str]:
     used = _names_drawn(drawing or {})
     parts = {"outputs": outputs, "plot": drawing}
     for line in [*_fixed_lines(parts), *_curves(parts)]:
-        used |= set(faces.leaves(faces.formulas()[line["formula"]])) | _needed(line)
+        for inner in formulas_in(standing_for(line)):
+            used |= set(faces.leaves(faces.formulas()[inner["formula"]]))
+        used |= needed(standing_for(line))
     return used
 
 
@@ -106,6 +118,9 @@ def python_line(spec: dict) -> str:
 
     A name that a record supplies is not written out, unless something later in the state overrides it.
     """
+    if template := spec["python"].get("template"):
+        records = {choice["name"]: option["python"] for choice, option in zip(spec["choices"], _picked(spec)) if "python" in option}
+        return re.sub(r"\{(\w+)\}", lambda name: records.get(name[1]) or _literal(_state(spec)[name[1]], None), template)
     by_record = dict.fromkeys(spec["fixed"], False)
     for option in _picked(spec):
         by_record |= dict.fromkeys(option["facts"], "python" in option)
@@ -141,7 +156,8 @@ def _state(spec: dict, picks: Mapping[str, str] = {}) -> dict:
     state = dict(spec["fixed"])
     for option in _picked(spec, picks):
         state |= option["facts"]
-    return state | _set_by_hand(spec, picks)
+    state |= _set_by_hand(spec, picks)
+    return state | (results_near(spec["runs"], state) if "runs" in spec else {})
 
 
 def _parts(drawing: Mapping) -> list[dict]:
@@ -160,23 +176,12 @@ def _fixed_lines(spec: dict) -> list[dict]:
 
 def _curves(spec: dict) -> list[dict]:
     """Every part of the control that evaluates a formula along the horizontal axis."""
-    return [line for line in (spec["plot"] or {}).get("curves", []) if "formula" in line]
+    return [line for line in (spec["plot"] or {}).get("curves", []) if "formula" in line or "value" in line]
 
 
-def _evaluate(formula: str, state: Mapping, fixed: Mapping) -> float:
-    function = faces.formulas()[formula]
-    known = with_on_top(state, fixed)
-    try:
-        return float(faces.at(function, {name: known[name] for name in faces.leaves(function)}))
-    except ZeroDivisionError:
-        return math.inf
-
-
-def with_on_top(state: Mapping, fixed: Mapping) -> dict:
-    """`state` with the parameters that a part of a control has on top: a name there stands for its value."""
-    known = {**state, **{name: value for name, value in fixed.items() if not isinstance(value, str)}}
-    named = {name: value for name, value in fixed.items() if isinstance(value, str)}
-    return known | {name: known[value] if value in known else _evaluate(value, known, {}) for name, value in named.items()}
+def standing_for(line: Mapping):
+    """The value that a part of a control shows."""
+    return line["value"] if "value" in line else {"formula": line["formula"], "with": line["with"]}
 
 
 def _check(spec: dict) -> None:
@@ -190,10 +195,12 @@ def _check(spec: dict) -> None:
     for picks in every:
         _check_names(spec, set(_state(spec, picks)), picks)
     for line in [*spec["outputs"], *_parts(spec["plot"] or {}), *_curves(spec)]:
-        if unheard := _unheard(line):
-            raise ExploreError(f"{spec['id']}: {line['formula']} does not take {', '.join(sorted(unheard))}; "
-                               f"it takes {', '.join(faces.leaves(faces.formulas()[line['formula']]))}")
-    heard = _names_drawn(spec["plot"] or {}).union(*map(_needed, [*_fixed_lines(spec), *_curves(spec)]))
+        for inner in formulas_in(standing_for(line)):
+            if unheard := _unheard({"repeats": line.get("repeats", {}), **inner}):
+                raise ExploreError(f"{spec['id']}: {inner['formula']} does not take {', '.join(sorted(unheard))}; "
+                                   f"it takes {', '.join(faces.leaves(faces.formulas()[inner['formula']]))}")
+    every_value = [standing_for(line) for line in [*_fixed_lines(spec), *_curves(spec)]]
+    heard = _names_drawn(spec["plot"] or {}).union(*map(needed, every_value), spec.get("runs", {}).get("axes", {}))
     if dead := [slider["name"] for slider in spec["sliders"] if slider["name"] not in heard]:
         raise ExploreError(f"{spec['id']}: no formula here listens to {', '.join(dead)}: its slider would be dead")
     if "paste" in spec and not heard & set(spec["paste"]["counts"]):
@@ -203,7 +210,8 @@ def _check(spec: dict) -> None:
 def _unheard(line: dict) -> set[str]:
     """Parameters on top of a part that nothing in it takes."""
     evaluated = [line["formula"], line.get("repeats", {}).get("formula"), *line["with"].values()]
-    taken = set().union(*(faces.leaves(faces.formulas()[name]) for name in evaluated if name in faces.formulas()))
+    taken = set().union(*(faces.leaves(faces.formulas()[name]) for name in evaluated if isinstance(name, str) and name in faces.formulas()),
+                        *(needed(value) for value in line["with"].values() if isinstance(value, Mapping)))
     return set(line["with"]) - taken - {line.get("repeats", {}).get("name")}
 
 
@@ -214,23 +222,20 @@ def _check_names(spec: dict, known: set[str], picks: Mapping[str, str]) -> None:
         raise ExploreError(f"{spec['id']}: the drawing needs {', '.join(sorted(lacking))}{where}")
     axis = {drawing["x"]["name"]} if "x" in drawing else set()
     for line, there in [*((line, known) for line in _fixed_lines(spec)), *((line, known | axis) for line in _curves(spec))]:
-        if lacking := _needed(line) - there:
-            raise ExploreError(f"{spec['id']}: {line['formula']} needs {', '.join(sorted(lacking))}{where}; "
+        if lacking := needed(standing_for(line)) - there:
+            raise ExploreError(f"{spec['id']}: {line.get('formula') or line['label']} needs {', '.join(sorted(lacking))}{where}; "
                                f"add a slider, a choice or a fixed value for it")
-
-
-def _needed(line: dict) -> set[str]:
-    """The names that a part of the control takes from the state."""
-    named = [value for value in line["with"].values() if isinstance(value, str)]
-    taken = set(faces.leaves(faces.formulas()[line["formula"]])) - set(line["with"])
-    for name in named:
-        taken |= set(faces.leaves(faces.formulas()[name])) - set(line["with"]) if name in faces.formulas() else {name}
-    return taken
 
 
 def _remember(spec: dict, state: Mapping) -> None:
     drawing = spec["plot"] or {}
     for line, name in ((line, line["label"]) for line in drawing.get("curves", [])):
+        if "recorded" in line:
+            axis = drawing["x"]["name"]
+            found = [(x, results_near(spec["runs"], {**state, **line["with"], axis: x})[line["recorded"]])
+                     for x in spec["runs"]["axes"][axis]]
+            drawn(spec["title"], name, found)
+            continue
         if "points" in line:
             drawn(spec["title"], name, [tuple(pair) for pair in line["points"]])
             continue
@@ -239,12 +244,12 @@ def _remember(spec: dict, state: Mapping) -> None:
         if x["scale"] == "log":
             stops = [x["min"] * (x["max"] / x["min"]) ** (i / 4) for i in range(5)]
         drawn(spec["title"], name,
-              [(stop, _evaluate(line["formula"], {**state, x["name"]: stop}, line["with"])) for stop in stops])
+              [(stop, float(evaluate(standing_for(line), {**state, x["name"]: stop}))) for stop in stops])
     for point in drawing.get("marks", []):
-        drawn(spec["title"], point["label"], [tuple(_evaluate(point[side]["formula"], state, point[side]["with"]) for side in "xy")])
+        drawn(spec["title"], point["label"], [tuple(float(evaluate(point[side], state)) for side in "xy")])
     for bar in drawing.get("bars", []):
         drawn(f"{spec['title']}, {bar['label']}", "parts",
-              [(i, _evaluate(part["formula"], state, part["with"])) for i, part in enumerate(bar["parts"])])
+              [(i, float(evaluate(standing_for(part), state))) for i, part in enumerate(bar["parts"])])
 
 
 def _number(value: float) -> str:

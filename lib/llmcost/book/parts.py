@@ -11,6 +11,7 @@ from ..formats import PRICED
 from ..notation import NOTATION
 from ..prices import API_PRICES, NO_TIER
 from ..records import Record
+from .values import TAKES, needed
 
 
 class ExploreError(ValueError):
@@ -132,6 +133,38 @@ def output(formula: Callable, label: str = "", of: Record | None = None, **fixed
     """
     return {"formula": formula.__name__, "label": label or _capital(inspect.getdoc(formula).split(".")[0]),
             "unit": faces.units(formula)["return"], "with": _on_top(formula, of, fixed)}
+
+
+def reading(value, label: str, unit: str) -> dict:
+    """A number that the control shows without a formula of its own: a result of recorded runs, a chain or a search."""
+    return {"value": value, "label": label, "unit": unit}
+
+
+def computed(formula: Callable, **fixed) -> dict:
+    """What stands for a parameter: `formula` at the state, with `fixed` on top for it alone."""
+    return {"formula": formula.__name__, "with": _on_top(formula, None, fixed)}
+
+
+def from_chain(take: str, resident: dict, most, rate: str, at: float = 0.0) -> dict:
+    """What stands for a parameter: a mean or a quantile of a chain of batches in its steady state.
+
+    `resident` is the time of a request in a batch, a `computed` of `batch`; `most` the largest batch, `rate` the name of the rate;
+    `at` is the share of a quantile. Raises `ExploreError` for a name that a chain does not have.
+    """
+    if take not in TAKES:
+        raise ExploreError(f"a chain has no {take!r}; it has {', '.join(TAKES)}")
+    names = sorted(needed(resident) - {"batch"})
+    return {"chain": {"resident": resident, "most": most, "rate": rate, "names": names}, "take": take, "at": at}
+
+
+def smallest(name: str, high: int, value: dict, limit) -> dict:
+    """What stands for a parameter: the smallest whole `name`, up to `high`, at which `value` is within `limit`."""
+    return {"smallest": {"name": name, "high": high, "of": value, "limit": limit}}
+
+
+def recorded_curve(column: str, label: str, **fixed) -> dict:
+    """A line of a plot through recorded runs, with the axes in `fixed` held at a place."""
+    return {"label": label, "recorded": column, "with": fixed, "marks": False}
 
 
 def curve(formula: Callable, label: str, of: Record | None = None, **fixed) -> dict:

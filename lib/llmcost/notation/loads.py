@@ -1,0 +1,67 @@
+"""Symbols of what is asked for: passes, requests, training, one matrix product."""
+
+from .quantity import Quantity
+
+_ = Quantity
+
+ROWS: dict[str, Quantity] = {
+    # load
+    "context": _("S", "token", "context", 1, 1e7),
+    "prompt_tokens": _("p", "token", "prompt", 1, 1e6),
+    "output_tokens": _("n", "token", "output", 1, 1e5),
+    "pass_tokens": _("m_t", "token", "tokens in the pass", 1, 1e6),
+    "masked_too": _(r"\mu_m", "1", "one where masked pairs are computed too", 0, 1, "linear"),
+    "every_logit": _(r"\mu_l", "1", "one where every token gets logits", 0, 1, "linear"),
+    "prompts": _("B_p", "sequence", "prompts in one prefill pass", 1, 1e4),
+    "batch": _("B", "sequence", "sequences in the batch", 1, 1e4),
+    "block_tokens": _("t", "token", "tokens per block", 1, 256),
+    "shared_tokens": _("s", "token", "shared prefix", 0, 1e6, "linear"),
+    "queue_seconds": _("t_q", "second", "time in the queue", 0, 1e3, "linear", False),
+    "tokens_per_pass": _("t_p", "token", "tokens that one pass yields for a sequence", 1, 16, "linear", False),
+    "patience_seconds": _("t_u", "second", "time the user waits", 0.1, 1e4, whole=False),
+    "passengers": _("b_p", "token", "tokens in one pass", 1, 1e6),
+    # requests that come at random
+    "arrival_rate": _(r"\lambda_1", "request/second", "requests that come to one replica", 0.01, 1_000, whole=False),
+    "total_rate": _(r"\lambda_N", "request/second", "requests that come", 0.01, 1e5, whole=False),
+    "stay_seconds": _("t_s", "second", "time that a request stays", 1e-3, 1e4, whole=False),
+    "step_seconds": _("t_d", "second", "time of a step of this batch", 1e-4, 10, whole=False),
+    "shared_step_seconds": _("t_0", "second", "part of a step that all share", 1e-4, 1, whole=False),
+    "sequence_step_seconds": _("t_b", "second", "part of a step for each sequence", 1e-7, 0.1, whole=False),
+    "prompt_seconds": _("t_i", "second", "engine time of one prompt", 1e-4, 100, whole=False),
+    "deviations": _("z_d", "1", "standard deviations above the mean", 0, 5, "linear", False),
+    "ttft": _("t_f", "second", "time to first token that is reached", 1e-3, 1e3, whole=False),
+    "tpot": _("t_o", "second", "time per output token that is reached", 1e-3, 10, whole=False),
+    "ttft_limit": _(r"\hat t_f", "second", "limit of the time to first token", 0.05, 60, whole=False),
+    "tpot_limit": _(r"\hat t_o", "second", "limit of the time per output token", 0.005, 1, whole=False),
+    "users": _("n_p", "1", "people", 1, 1e8),
+    "think_seconds": _("t_z", "second", "time a person reads and thinks", 0, 3_600, "linear", False),
+    "daily_requests": _("n_{rq}", "1", "requests in the period", 1, 1e10),
+    "peak_factor": _("k_p", "1", "busiest rate over the mean", 1, 20, "linear", False),
+    "step_part_seconds": _("t_x", "second", "one part of a step", 0, 1, "linear", False),
+    "time_share": _(r"\psi", "fraction", "share of the time", 0, 1, "linear", False),
+    # training, and how much is served
+    "training_tokens": _("D_t", "token", "training tokens", 1e9, 1e14),
+    "daily_tokens": _("T_d", "token", "tokens served a day", 1e3, 1e14),
+    "served_tokens": _("T_s", "token", "tokens served", 1e6, 1e17),
+    "days": _("n_d", "1", "days of service", 1, 3_650),
+    "period_seconds": _(r"\Delta", "second", "length of the period", 1, 3.2e7),
+    "multiple": _(r"\kappa", "1", "times the cost of training", 0.1, 1_000, whole=False),
+    "training_utilization": _("u_t", "fraction", "MFU of training", 0.01, 1, "linear", False),
+    "serving_utilization": _("u_s", "fraction", "MFU of serving", 0.001, 1, whole=False),
+    "final_run_share": _(r"\phi", "fraction", "share of the final run in all research", 0.01, 1, "linear", False),
+    "recomputed": _(r"\mu_r", "1", "one where layers are computed again for the backward pass", 0, 1, "linear"),
+    "square_kept": _(r"\mu_s", "1", "one where the weights of attention are kept", 0, 1, "linear"),
+    "zero_stage": _(r"\zeta", "1", "ZeRO stage", 0, 3, "linear"),
+    # one matrix product, one measurement
+    "rows": _("B_m", "token", "rows: tokens in one pass", 1, 1e6),
+    "inner": _("D", "1", "inner width", 16, 65_536),
+    "columns": _("F_m", "1", "columns", 16, 262_144),
+    "intensity": _("I", "flop/byte", "arithmetic intensity", 0.1, 1e5, whole=False),
+    "work_flops": _("F_w", "flop", "FLOPs of the work", 1, 1e18, whole=False),
+    "moved_bytes": _("Q_w", "byte", "bytes moved", 1, 1e15, whole=False),
+    "compute_efficiency": _("u_c", "fraction", "share of the peak FLOP/s reached", 0.01, 1, "linear", False),
+    "bandwidth_efficiency": _("u_m", "fraction", "share of the bandwidth reached", 0.01, 1, "linear", False),
+    "computing_seconds": _(r"\tau_f", "second", "time to compute", 1e-9, 1e5, whole=False),
+    "reading_seconds": _(r"\tau_r", "second", "time to read", 1e-9, 1e5, whole=False),
+    "measured_seconds": _("t_m", "second", "measured time", 1e-6, 1e4, whole=False),
+}

@@ -330,7 +330,7 @@ def test_a_chain_is_the_same_on_the_page_and_in_python(front_end, take):
         got = on_page(front_end, "llmcost.evaluate(spec, picks)", spec=shown.spec, picks={"arrival_rate": rate})["outputs"]
         want = [float(evaluate(standing_for(line), {**shown.state, "arrival_rate": rate})) for line in shown.spec["outputs"]]
         assert [line["value"] if line["value"] is not None else math.nan for line in got] == pytest.approx(want, rel=1e-9, nan_ok=True)
-    assert shown.values[0] > 0 <= shown.values[1] and math.isnan(want[0])  # at the highest rate nothing is steady
+    assert math.isnan(want[0])  # at the highest rate nothing is steady
 
 
 def test_a_search_is_the_same_on_the_page_and_in_python(front_end):

@@ -15,6 +15,7 @@ from llmcost.notation import NOTATION
 from llmcost.precision import FORMATS
 from llmcost.shapes import ShapeError
 from llmcost.vision import vision_params
+from llmcost.traces import azure_trace
 
 CONFIG = {"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 8,
           "num_key_value_heads": 4, "intermediate_size": 128, "vocab_size": 100}
@@ -175,7 +176,8 @@ def test_tokens_as_engines_print_them(row):
     assert ours == pytest.approx(int(row["kv_tokens"]), rel=1e-3)
 
 
-@pytest.mark.parametrize("path", sorted(catalog.DATA.glob("*/*.csv")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [path for path in sorted(catalog.DATA.glob("*/*.csv")) if path.parent.name != "traces"],
+                         ids=lambda path: path.stem)
 def test_every_row_says_where_it_is_from(path):
     """A source of the bibliography or an address, the place in it, and a day or month; names are those of the catalog."""
     keys = set(re.findall(r"^@\w+\{([^,\s]+)", (catalog.DATA / "references.bib").read_text(), re.MULTILINE))
@@ -186,6 +188,14 @@ def test_every_row_says_where_it_is_from(path):
         assert row.get("gpu") is None or row["gpu"] in GPUS or path.stem == "engine_startup", row
         assert row.get("quality", "A") in ("A", "B", "primary", "secondary") and row.get("split", "shown") in (
             "judged", "calibration", "shown"), row
+
+
+def test_a_published_trace_is_as_its_record_says():
+    assert {path.stem for path in (catalog.DATA / "traces").iterdir()} == set(catalog.TRACES)
+    for key, record in catalog.TRACES.items():
+        requests = azure_trace(catalog.read_trace(key))
+        assert len(requests) == record.facts["n_requests"]
+        assert max(request.arrival for request in requests) <= record.facts["length_seconds"]
 
 
 @pytest.mark.parametrize("row", catalog.read_csv("measurements/phases.csv"), ids=lambda row: row["row_id"])

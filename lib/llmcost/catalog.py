@@ -246,6 +246,11 @@ def read_csv(name: str) -> list[dict[str, str]]:
     return rows
 
 
+def read_trace(key: str) -> str:
+    """Text of a published trace, one of `TRACES`, for a reader of its format in `llmcost.traces`."""
+    return (DATA / "traces" / f"{TRACES[key].key}.csv").read_text(encoding="utf-8")
+
+
 def read_claims(name: str) -> list[dict]:
     """The tables `[[claim]]` of one file below `data/claims/`."""
     return _read_toml(f"claims/{name}.toml").get("claim", [])
@@ -267,4 +272,5 @@ ASSUMPTIONS = _load("assumptions.toml", "assumption", assumption_from)
 ASSUMED = Record("assumed", "the assumptions", {key: one.value for key, one in ASSUMPTIONS.items()},
                  {key: one.source for key, one in ASSUMPTIONS.items()})
 """Every assumed value by name, to stand beside models and accelerators in `at`."""
+TRACES = _load("traces.toml", "trace", lambda file, key, table: Record(key, *read_record(file, key, table)))
 BYTES = Named("number format", BYTES_PER_ELEMENT)

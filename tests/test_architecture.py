@@ -9,7 +9,7 @@ import pytest
 
 LIB = Path(__file__).parents[1] / "lib" / "llmcost"
 FORMULAS = {"units", "elementwise", "attention", "attention_work", "moe", "transformer", "capacity", "roofline", "phases",
-            "economics", "engine_steps", "load", "bills", "operations", "collectives", "parallelism", "precision", "training", "notation", "formats"}
+            "economics", "engine_steps", "load", "quantization", "bills", "operations", "collectives", "parallelism", "precision", "training", "notation", "formats"}
 MAY_IMPORT = {
     "__init__": set(), "units": set(), "elementwise": set(), "notation": set(), "formats": set(), "config_fields": set(),
     "usage": set(),
@@ -17,12 +17,13 @@ MAY_IMPORT = {
     "attention_work": {"units", "elementwise", "attention"},
     "moe": {"units", "elementwise"},
     "transformer": {"units"},
-    "precision": {"units"},
+    "precision": {"units", "elementwise"},
     "capacity": {"units", "elementwise"},
     "roofline": {"units", "elementwise"},
     "phases": {"units", "elementwise", "roofline"},
     "engine_steps": {"units", "elementwise", "roofline"},
     "load": {"units", "elementwise"},
+    "quantization": {"units", "elementwise"},
     "bills": {"units", "elementwise", "phases"},
     "economics": {"units", "elementwise"},
     "training": {"units", "elementwise"},
@@ -46,17 +47,17 @@ MAY_IMPORT = {
     "catalog": {"configs", "notation", "precision", "records"},
     "prices": {"catalog", "records"},
     "faces": {"attention", "attention_work", "moe", "transformer", "precision", "capacity", "roofline", "phases",
-              "bills", "economics", "engine_steps", "load", "operations", "collectives", "parallelism", "training", "notation"},
+              "bills", "economics", "engine_steps", "load", "quantization", "operations", "collectives", "parallelism", "training", "notation"},
     "claims": {"catalog", "faces"},
     "layouts": {"capacity", "collectives", "faces", "parallelism", "phases", "transformer"},
-    "queueing": set(),
+    "queueing": set(), "quantizing": set(), "measuring": set(), "measure_cuda": set(),
     "serving": {"capacity", "collectives", "engine_steps", "faces", "layouts", "load", "parallelism", "phases", "queueing"},
     "step_costs": {"attention_work", "engine_steps", "layouts", "moe", "parallelism", "phases", "roofline", "serving"},
     "arrivals": {"workload"}, "traces": {"workload"}, "fleet": {"engine", "scheduling", "workload"},
     "accounting": {"economics", "phases", "serving", "workload"},
     "book": {"catalog", "claims", "faces", "formats", "layers", "notation", "precision", "prices", "queueing", "records", "usage"},
 }
-MAY_IMPORT_FROM_OUTSIDE = {"faces": {"sympy"}, "counting": {"numpy"}, "reference_model": {"numpy"}, "queueing": {"numpy"}, "serving": {"numpy"}, "step_costs": {"numpy"}, "arrivals": {"numpy"},
+MAY_IMPORT_FROM_OUTSIDE = {"faces": {"sympy"}, "counting": {"numpy"}, "reference_model": {"numpy"}, "queueing": {"numpy"}, "quantizing": {"numpy"}, "measuring": {"numpy"}, "measure_cuda": {"torch"}, "serving": {"numpy"}, "step_costs": {"numpy"}, "arrivals": {"numpy"},
                            "fleet": {"numpy"}, "accounting": {"numpy"},
                            "scheduling": {"numpy"}, "workload": {"numpy"},
                            "book": {"IPython", "ipywidgets", "matplotlib", "cycler", "numpy"}}

@@ -18,11 +18,11 @@ import sympy
 from sympy.printing.jscode import JavascriptCodePrinter
 
 from . import (attention, attention_work, bills, capacity, collectives, economics, engine_steps, load, moe, operations, parallelism,
-               phases, precision, roofline, training, transformer)
+               phases, precision, quantization, roofline, training, transformer)
 from .notation import NOTATION
 
 FORMULA_MODULES = (attention, attention_work, moe, transformer, precision, capacity, roofline, operations, collectives,
-                   parallelism, phases, engine_steps, load, bills, economics, training)
+                   parallelism, phases, engine_steps, load, quantization, bills, economics, training)
 
 
 @cache

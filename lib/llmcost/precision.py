@@ -6,6 +6,7 @@ Sources: OCP Microscaling Formats 1.0 (MXFP4, MXFP8), NVIDIA's NVFP4 and the che
 
 from dataclasses import dataclass
 
+from .elementwise import ceil, real
 from .units import Bytes, BytesPerElement, Count
 
 
@@ -16,6 +17,20 @@ def stored_bytes_per_element(element_bits: Count, scale_bytes: Bytes, group_elem
     0.53125
     """
     return element_bits / 8 + scale_bytes / group_elements
+
+
+def quantized_bytes(inner: Count, columns: Count, element_bits: Count, group_rows: Count, group_columns: Count,
+                    scale_bytes: Bytes, tensor_scale_bytes: Bytes) -> Bytes:
+    """Bytes of a quantized matrix [inner, columns]: codes packed, a scale for each group, one more for the whole where there is one.
+
+    The last group of a row or a column may be smaller; it has a scale all the same.
+
+    >>> quantized_bytes(inner=200, columns=10, element_bits=4, group_rows=128, group_columns=1, scale_bytes=2,
+    ...                 tensor_scale_bytes=0)
+    1040
+    """
+    groups = ceil(real(inner) / group_rows) * ceil(real(columns) / group_columns)
+    return ceil(real(inner) * columns * element_bits / 8) + groups * scale_bytes + tensor_scale_bytes
 
 
 @dataclass(frozen=True)

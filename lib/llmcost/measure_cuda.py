@@ -1,0 +1,153 @@
+"""Measure a CUDA GPU: copies, products by precision and size, decode-shaped products, attention. Needs PyTorch and a GPU.
+
+    python -m llmcost.measure_cuda measured.csv
+
+Each row of the file is one kernel: what it is, its format and size, its time, and the bytes and FLOPs each second that follow
+from it, with the device, its driver, the version of PyTorch and the day. Times are the shortest of several replays of a CUDA
+graph, so that no launch from the host is in them.
+"""
+
+import csv
+import datetime
+import io
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+COLUMNS = ("kernel", "format", "m", "n", "k", "seconds", "bytes_per_second", "flops_per_second", "device", "driver", "torch", "date")
+PRODUCTS = [(m, n, k) for n, k in ((8192, 8192), (28_672, 8192), (8192, 28_672)) for m in (1, 8, 64, 256, 1024, 4096)]
+SMALLEST = (1, 128, 128)
+CONTEXTS, PROMPTS = (1024, 8192, 65_536), (1024, 4096, 16_384)
+HEADS, KV_HEADS, WIDTH = 64, 8, 128
+RUNS, INSIDE = 20, 10
+
+
+class NoGpu(RuntimeError):
+    """There is nothing to measure: the message says what is missing."""
+
+
+def load():
+    """PyTorch with a CUDA device.
+
+    Raises `NoGpu` when either is missing.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise NoGpu("PyTorch is not installed; install the build for your CUDA version, as its site says, and run this again") from None
+    if not torch.cuda.is_available():
+        raise NoGpu("PyTorch finds no CUDA device; run this on a machine with an NVIDIA GPU and its driver")
+    return torch
+
+
+def seconds_of(torch, function) -> float:
+    """Shortest time of one call of `function`, many of them captured in a CUDA graph."""
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            function()
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        for _ in range(INSIDE):
+            function()
+    best = float("inf")
+    for _ in range(RUNS):
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        graph.replay()
+        end.record()
+        torch.cuda.synchronize()
+        best = min(best, begin.elapsed_time(end) / 1e3 / INSIDE)
+    return best
+
+
+def rows(torch) -> Iterator[dict]:
+    """Every measurement, one at a time."""
+    yield from _copies(torch)
+    for form in ("bf16", "fp16", "fp8"):
+        for m, n, k in [SMALLEST, *PRODUCTS]:
+            product = _product(torch, form, m, n, k)
+            if product:
+                width = 1 if form == "fp8" else 2
+                yield _row("product", form, m, n, k, seconds_of(torch, product), width * (m * k + n * k) + 2 * m * n, 2 * m * n * k)
+    yield from _attention(torch)
+
+
+def _row(kernel, form, m, n, k, seconds, moved, flops):
+    return {"kernel": kernel, "format": form, "m": m, "n": n, "k": k, "seconds": f"{seconds:.6g}",
+            "bytes_per_second": f"{moved / seconds:.6g}", "flops_per_second": f"{flops / seconds:.6g}" if flops else ""}
+
+
+def _copies(torch):
+    for size in (2**20, 2**26, 2**30):
+        source = torch.empty(size, dtype=torch.uint8, device="cuda")
+        target = torch.empty_like(source)
+        yield _row("copy", "bytes", size, "", "", seconds_of(torch, lambda: target.copy_(source)), 2 * size, 0)
+
+
+def _product(torch, form, m, n, k):
+    """A product of [m, k] and [k, n], as a function; None where this GPU or this PyTorch has none in that format."""
+    if form != "fp8":
+        left, right = (torch.randn(shape, dtype=getattr(torch, {"bf16": "bfloat16", "fp16": "float16"}[form]), device="cuda")
+                       for shape in ((m, k), (k, n)))
+        return lambda: left @ right
+    if not hasattr(torch, "_scaled_mm") or torch.cuda.get_device_capability() < (8, 9):
+        return None
+    rounded = -(-m // 16) * 16  # rows come in sixteens there
+    left = torch.randn((rounded, k), device="cuda").to(torch.float8_e4m3fn)
+    right = torch.randn((n, k), device="cuda").to(torch.float8_e4m3fn).t()
+    one = torch.ones((), device="cuda")
+    return lambda: torch._scaled_mm(left, right, scale_a=one, scale_b=one, out_dtype=torch.bfloat16)
+
+
+def _attention(torch):
+    """One token over a cached context, for one sequence and for many; and a causal prompt."""
+    attend = torch.nn.functional.scaled_dot_product_attention
+
+    def draw(batch, heads, tokens):
+        return torch.randn((batch, heads, tokens, WIDTH), dtype=torch.bfloat16, device="cuda")
+
+    for context in CONTEXTS:
+        for batch in (1, 2**20 // context):
+            query, key, value = draw(batch, HEADS, 1), draw(batch, KV_HEADS, context), draw(batch, KV_HEADS, context)
+            time = seconds_of(torch, lambda: attend(query, key, value, enable_gqa=True))
+            yield _row("decode attention", "bf16", batch, context, WIDTH, time, 2 * 2 * batch * KV_HEADS * context * WIDTH,
+                       4 * batch * HEADS * context * WIDTH)
+    for prompt in PROMPTS:
+        query, key, value = draw(1, HEADS, prompt), draw(1, KV_HEADS, prompt), draw(1, KV_HEADS, prompt)
+        time = seconds_of(torch, lambda: attend(query, key, value, is_causal=True, enable_gqa=True))
+        yield _row("prefill attention", "bf16", 1, prompt, WIDTH, time, 2 * (2 * HEADS + 2 * KV_HEADS) * prompt * WIDTH,
+                   2 * HEADS * prompt * (prompt + 1) * WIDTH)
+
+
+def write(found, file: Path, **provenance: str) -> None:
+    """Put the rows `found` into `file`, whole or not at all, each with its provenance."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row | provenance for row in found)
+    part = file.with_name(file.name + ".part")
+    part.write_text(text.getvalue(), encoding="utf-8")
+    os.replace(part, file)
+
+
+def main(arguments: list[str]) -> int:
+    """The command; the exit status is 0 when the file is there."""
+    if len(arguments) != 1:
+        print("usage: python -m llmcost.measure_cuda FILE.csv", file=sys.stderr)
+        return 2
+    try:
+        torch = load()
+        driver = f"CUDA {torch.version.cuda}"
+        write(rows(torch), Path(arguments[0]), device=torch.cuda.get_device_name(), driver=driver, torch=torch.__version__,
+              date=datetime.date.today().isoformat())
+    except NoGpu as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,77 @@
+"""Measuring a machine: the figures are those of the work that was done, in the time that it took."""
+
+import csv
+import sys
+import time
+import types
+
+import numpy
+import pytest
+
+from llmcost import engine_steps, measure_cuda, measuring
+from llmcost.faces import at
+from llmcost.reference_model import build
+
+SHAPES = {"d_model": 32, "n_layers": 2, "n_heads": 2, "d_ff": 64, "vocab_size": 50,
+          "layers": [{"attention": "full", "n_kv_heads": 2, "d_head": 16, "n": 2}]}
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that counts a second for each look at it."""
+    ticks = iter(range(10**6))
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr(measuring, "READ_BYTES", 2**20)
+
+
+def test_each_figure_is_its_work_over_its_time(clock):
+    assert measuring.copy_bandwidth() == 2 * 2**20  # read and written
+    assert measuring.reading_bandwidth(numpy.float32, columns=512) == 2**20
+    assert measuring.product_flops(10, 20, 30) == 2 * 10 * 20 * 30
+
+
+def test_a_machine_has_what_the_formulas_take(clock):
+    machine = measuring.machine(layer_overhead_seconds=1e-3)
+    assert at(engine_steps.fixed_step_seconds, machine, n_layers=4) == pytest.approx(4e-3)
+    assert {"memory_bandwidth", "peak_flops", "copy_bandwidth"} <= set(machine.facts) and "cores" in machine.name
+
+
+def test_the_best_of_several_runs_counts(monkeypatch):
+    took = iter([0, 5, 10, 12, 20, 29])
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(took)))
+    assert measuring.best_seconds(lambda: None, runs=3) == 2
+
+
+def test_a_narrow_decoder_gives_the_time_of_a_layer():
+    decoder = build(SHAPES)
+    cache = decoder.empty_cache(1)
+    measured = measuring.layer_overhead(lambda: decoder.forward([[1]], cache), n_layers=2, runs=3)
+    assert 0 < measured < 1 and cache.length == 3
+
+
+# --- a CUDA GPU ---------------------------------------------------------------------------------------------
+
+def test_without_a_gpu_nothing_is_written_and_it_says_why(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert measure_cuda.main([str(tmp_path / "out.csv")]) == 1 and not list(tmp_path.iterdir())
+    assert "PyTorch is not installed" in capsys.readouterr().err
+    without = types.SimpleNamespace(cuda=types.SimpleNamespace(is_available=lambda: False))
+    monkeypatch.setitem(sys.modules, "torch", without)
+    assert measure_cuda.main([str(tmp_path / "out.csv")]) == 1 and "no CUDA device" in capsys.readouterr().err
+    assert measure_cuda.main([]) == 2
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    row = measure_cuda._row("product", "bf16", 1, 8192, 8192, 1e-4, 134e6, 134e6)
+    measure_cuda.write([row], tmp_path / "out.csv", device="a GPU", driver="CUDA 13", torch="2.9", date="2026-11-21")
+    got = list(csv.DictReader((tmp_path / "out.csv").open()))
+    assert tuple(got[0]) == measure_cuda.COLUMNS and float(got[0]["bytes_per_second"]) == 1.34e12
+
+    def breaks():
+        yield row
+        raise RuntimeError("the GPU fell off the bus")
+
+    before = (tmp_path / "out.csv").read_text()
+    with pytest.raises(RuntimeError):
+        measure_cuda.write(breaks(), tmp_path / "out.csv", device="a GPU", driver="", torch="", date="")
+    assert (tmp_path / "out.csv").read_text() == before and len(list(tmp_path.iterdir())) == 1

@@ -19,7 +19,8 @@ from playwright.sync_api import sync_playwright
 LIGHTHOUSE = "lighthouse@12.8.2"
 CATEGORIES = {"performance": "perf.", "accessibility": "access.", "best-practices": "practice", "seo": "search"}
 PAGES = tuple(f"chapters/{name}.html" for name in ("intro", "token_billing", "training_and_inference", "prefill_and_decode", "transformer_flops",
-                                                      "kv_cache", "tensor_parallelism"))
+                                                      "kv_cache", "batching", "tensor_parallelism", "latency_and_throughput",
+                                                      "quantization", "your_machine"))
 COMPRESSIBLE = {".html", ".css", ".js", ".svg", ".json", ".txt"}
 PRESSES = 60
 

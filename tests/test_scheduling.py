@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llmcost import arrivals
 from llmcost.engine import POLICIES, Engine
+from llmcost.fleet import Split, simulate_fleet, simulate_split
 from llmcost.prefix_cache import PrefixCache
 from llmcost.scheduling import _Simulation, simulate
 from llmcost.workload import Request, TraceError
@@ -144,6 +146,113 @@ def test_what_comes_in_goes_out_and_memory_is_returned(requests, engine):
     assert simulate(requests, engine, seconds).end.tolist() == pytest.approx(run.end.tolist(), nan_ok=True)  # the same again
 
 
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(traces(20), engines)
+def test_every_token_is_computed_once_but_those_that_lost_their_memory(requests, engine):
+    run = simulate(requests, engine, seconds, record=True)
+    served = [request for request, done in zip(requests, run.served) if done]
+    _, _, prompt_tokens, decoding, steps, _ = numpy.array(run.timeline).reshape(-1, 6).T
+    computed, written = prompt_tokens.sum(), (decoding * steps).sum()
+    asked, replies = (sum(tokens) for tokens in ([r.prompt_tokens - r.known_tokens for r in served], [r.output_tokens - 1 for r in served]))
+    assert run.steps == steps.sum() and computed + written >= asked + replies and 0 <= replies - written <= run.preemptions.sum()
+    if not run.preemptions.any():
+        assert (computed, written) == (asked, replies)
+
+
+# --- fleets, and prefill apart from decode ---------------------------------------------------------------------
+
+NUMBERS = ("arrival", "prompt_tokens", "output_tokens", "first", "end", "worst_gap", "cached", "preemptions")
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(traces(), engines)
+def test_a_fleet_of_one_is_its_engine(requests, engine):
+    fleet, alone = simulate_fleet(requests, engine, seconds, 1), simulate(requests, engine, seconds)
+    for field in dataclasses.fields(alone):
+        if field.name in NUMBERS:
+            numpy.testing.assert_array_equal(getattr(fleet, field.name), getattr(alone, field.name))
+        else:
+            assert getattr(fleet, field.name) == getattr(alone, field.name)
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(traces(20), engines, st.integers(1, 5))
+def test_a_fleet_loses_nobody_and_everyone_stays_home(requests, engine, replicas):
+    fleet = simulate_fleet(requests, engine, seconds, replicas)
+    assert set(numpy.flatnonzero(fleet.served)) == set(range(len(requests))) - set(fleet.rejected)
+    first = sorted((i for i, request in enumerate(requests) if request.after is None), key=lambda i: requests[i].arrival)
+    home = {}
+    for i, request in enumerate(requests):
+        home[i] = first.index(i) % replicas if request.after is None else home[request.after]
+    ends = []
+    for replica in set(home.values()):
+        places = [i for i in home if home[i] == replica]
+        new = {old: i for i, old in enumerate(places)}
+        part = simulate([dataclasses.replace(requests[i], after=new.get(requests[i].after)) for i in places], engine, seconds)
+        numpy.testing.assert_array_equal(fleet.end[places], part.end)
+        ends.append(sum(part.seconds.values()))
+    assert sum(fleet.seconds.values()) == pytest.approx(replicas * max(ends))
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(traces(12), engines, engines, st.integers(1, 3), st.integers(1, 3), st.sampled_from([0.0, 0.02]))
+def test_prefill_and_decode_apart_lose_nobody(requests, prefill, decode, n_prefill, n_decode, each):
+    requests = [dataclasses.replace(request, after=None) for request in requests]
+    run = simulate_split(requests, Split(prefill, decode, seconds, seconds, lambda tokens: each * tokens, n_prefill, n_decode))
+    assert set(numpy.flatnonzero(run.served)) == set(range(len(requests))) - set(run.rejected)
+    assert all(numpy.isnan(run.first[i]) and numpy.isnan(run.end[i]) and reason for i, reason in run.rejected.items())
+    for i in numpy.flatnonzero(run.served):
+        assert run.arrival[i] < run.first[i] <= run.end[i]
+        if requests[i].output_tokens == 1:
+            assert run.first[i] == run.end[i]
+        else:  # the second token waits for the keys and values of the prompt, and takes a step at least
+            assert run.worst_gap[i] >= each * requests[i].prompt_tokens + 0.01 - 1e-9
+            assert run.end[i] - run.first[i] >= each * requests[i].prompt_tokens + 0.01 * (requests[i].output_tokens - 1) - 1e-9
+    last = max([*(run.end[run.served]), *(request.arrival for request in requests)])
+    machines = sum(run.seconds.values()) / (n_prefill + n_decode)
+    assert machines == pytest.approx(last) or (machines > last and run.rejected)  # prefilled in vain, past the last token
+
+
+def test_apart_a_request_takes_its_prefill_its_way_and_its_steps():
+    split = Split(Engine(), Engine(), seconds, seconds, lambda tokens: 0.0)
+    run = simulate_split([Request(3.0, 100, 5), Request(50.0, 10, 1)], split)
+    assert run.ttft[0] == pytest.approx(seconds(100, 100 * 101 / 2, 0, [0])[0])
+    # The first step of decode computes the last token of what was handed over, beside 100 that it knows.
+    steps = [seconds(1, 101, 0, [0])[0], *(seconds(0, 0, 1, [length])[0] for length in (102, 103, 104))]
+    assert run.end[0] - run.first[0] == pytest.approx(sum(steps)) and run.first[1] == run.end[1]
+    slow = simulate_split([Request(3.0, 100, 5)], dataclasses.replace(split, transfer_seconds=lambda tokens: 0.01 * tokens))
+    assert slow.end[0] == pytest.approx(run.end[0] + 1.0) and slow.ttft[0] == run.ttft[0]
+    assert sum(run.seconds.values()) == pytest.approx(2 * run.end[1])
+
+
+def test_prompts_do_not_hold_up_replies_on_machines_of_their_own():
+    requests = [Request(0.0, 10, 200), Request(0.5, 8000, 2)]
+    together = simulate(requests, Engine(policy="continuous", max_batched_tokens=10_000), seconds)
+    apart = simulate_split(requests, Split(Engine(), Engine(), seconds, seconds, lambda tokens: 0.001))
+    assert together.worst_gap[0] > 8 and apart.worst_gap[0] < 0.2
+
+
+def test_who_cannot_decode_is_rejected_there():
+    run = simulate_split([Request(0.0, 100, 50), Request(0.0, 10, 5)], Split(Engine(), Engine(kv_blocks=5), seconds, seconds, lambda tokens: 0.0))
+    assert run.rejected == {0: "on the machines that decode: needs 10 blocks of cache, the engine has 5"}
+    assert run.served.tolist() == [False, True] and math.isnan(run.first[0])
+
+
+@pytest.mark.parametrize("change, told", [({"n_prefill": 0}, "n_prefill = 0"), ({"n_decode": 1.5}, "n_decode = 1.5"),
+                                          ({"prefill": Engine(kv_blocks=0)}, "kv_blocks = 0")])
+def test_splits_that_make_no_sense_are_refused(change, told):
+    split = dataclasses.replace(Split(Engine(), Engine(), seconds, seconds, lambda tokens: 0.0), **change)
+    with pytest.raises(TraceError, match=told):
+        simulate_split([Request(0.0, 1, 1)], split)
+
+
+def test_fleets_and_splits_refuse_what_they_cannot_do():
+    with pytest.raises(TraceError, match="replicas = 0"):
+        simulate_fleet([Request(0.0, 1, 1)], Engine(), seconds, 0)
+    with pytest.raises(TraceError, match="request 2 comes after another"):
+        simulate_split([Request(0.0, 1, 1), Request(0.0, 1, 1, after=0)], Split(Engine(), Engine(), seconds, seconds, lambda tokens: 0.0))
+
+
 # --- limits --------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -216,6 +325,31 @@ def test_more_room_and_more_time_find_more():
     times = [hit_rate(prefix_capacity=1e9, prefix_ttl=ttl) for ttl in (0, 5, 9, 11, 100)]
     assert rooms == sorted(rooms) and rooms[0] == 0 < rooms[-1]
     assert times == sorted(times) and times[0] == times[2] == 0 < times[3] == times[-1]
+
+
+def talks(replicas=1, **cache):
+    """The run of conversations in which everyone answers to a reply, after a time to think."""
+    talk = arrivals.conversations(arrivals.poisson(0.5, 30), 6, 200, 50, 20, think_seconds=10.0, template_tokens=100)
+    return talk, simulate_fleet(talk, Engine(**cache), seconds, replicas)
+
+
+def test_conversations_find_all_that_was_said_on_their_own_machine():
+    talk, run = talks(prefix_capacity=math.inf)
+    said = sum(request.prefix_tokens for request in talk)
+    assert run.hit_rate == pytest.approx(said / sum(request.prompt_tokens for request in talk)) and 0.7 < run.hit_rate < 1
+    assert talks(3, prefix_capacity=math.inf)[1].hit_rate == run.hit_rate  # whoever answers goes where the cache is
+    assert talks(prefix_capacity=0)[1].hit_rate == talks(prefix_capacity=1e9, prefix_ttl=0.0)[1].hit_rate == 0
+    for before, (request, end) in enumerate(zip(talk, run.end)):
+        if before + 1 < len(talk) and talk[before + 1].after == before:
+            assert run.arrival[before + 1] == pytest.approx(end + 10.0)
+            assert talk[before + 1].prefix_tokens == request.prompt_tokens + request.output_tokens - 1
+
+
+def test_conversations_find_more_with_more_room_and_more_time():
+    rooms = [talks(prefix_capacity=room)[1].hit_rate for room in (0, 300, 1000, 3000, 6000, 20_000)]
+    times = [talks(prefix_capacity=1e9, prefix_ttl=ttl)[1].hit_rate for ttl in (0.0, 9.9, 10.5, 12.0, 100.0)]
+    assert rooms == sorted(rooms) and rooms[0] == 0 < rooms[2] < rooms[4] < rooms[5]
+    assert times == sorted(times) and times[1] == 0 < times[-1] == rooms[5]
 
 
 def test_a_found_prefix_is_not_computed_again():

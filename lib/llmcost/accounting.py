@@ -22,16 +22,18 @@ def time_of_run(service: Service, run: Run) -> dict[str, float]:
     """Seconds of one replica by use, of a run that was simulated with `record=True`.
 
     A step that holds prompts and decoding sequences counts as decode what it would take without the prompts, and the rest as
-    prefill. Steps count with the mean context of their stretch.
+    prefill. The parts of a step are those at the mean context of its stretch.
 
     Raises `MeterError` for a run without a timeline.
     """
     if not run.timeline:
         raise MeterError("the run has no timeline; simulate it with record=True")
-    begin, end, _, decoding, steps, context = numpy.array(run.timeline).T
+    begin, end, prompt_tokens, decoding, _, context = numpy.array(run.timeline).T
     parts = service.step(numpy.maximum(decoding, 1), numpy.maximum(context, 1))
-    found = {use: float((numpy.where(decoding > 0, steps, 0) * parts[part]).sum()) for use, part in _PARTS.items()}
-    found["prefill"] = float((end - begin).sum()) - sum(found.values())
+    beside_prompts = numpy.where(decoding > 0, numpy.minimum(parts["step"], end - begin), 0)
+    decode = numpy.where(prompt_tokens > 0, beside_prompts, end - begin)
+    found = {use: float((decode * parts[part] / parts["step"]).sum()) for use, part in _PARTS.items()}
+    found["prefill"] = float((end - begin - decode).sum())
     found["idle"] = run.seconds["idle"]
     return {use: found[use] for use in USES}
 

@@ -22,7 +22,8 @@ def bursty(rate: float, count: int, variation: float, seed: int = 0) -> numpy.nd
 
     Raises `TraceError` for a rate, a count or a variation that make no sense.
     """
-    _positive(rate=rate, count=count)
+    _positive(rate=rate)
+    _whole(count=count)
     if not 0 <= variation < numpy.inf:
         raise TraceError(f"variation = {variation!r}; it is 0 for a clock, 1 for Poisson, more for bursts")
     if variation == 0:
@@ -33,14 +34,15 @@ def bursty(rate: float, count: int, variation: float, seed: int = 0) -> numpy.nd
 
 def fixed(tokens: int) -> Lengths:
     """Every length the same."""
-    _positive(tokens=tokens)
-    return lambda rng, count: numpy.full(count, int(tokens))
+    _whole(tokens=tokens)
+    return lambda rng, count: numpy.full(count, tokens)
 
 
 def geometric(mean: float) -> Lengths:
     """Lengths with the same chance to end at every token: the discrete exponential."""
-    _positive(mean=mean)
-    return lambda rng, count: rng.geometric(min(1.0, 1 / mean), count)
+    if not 1 <= mean < numpy.inf:
+        raise TraceError(f"mean = {mean!r}; a length is at least 1 token, and so is the mean")
+    return lambda rng, count: rng.geometric(1 / mean, count)
 
 
 def lognormal(mean: float, variation: float) -> Lengths:
@@ -68,7 +70,7 @@ def requests(times: Sequence[float], prompts: Lengths, outputs: Lengths, seed: i
 
 def closed_loop(users: int, each: int, prompts: Lengths, outputs: Lengths, think_seconds: float = 0.0, seed: int = 0) -> list[Request]:
     """`users` who each send `each` requests, the next one `think_seconds` after the end of the last."""
-    _positive(users=users, each=each)
+    _whole(users=users, each=each)
     drawn = requests(numpy.zeros(users * each), prompts, outputs, seed)
     return [request if i < users else Request(think_seconds, request.prompt_tokens, request.output_tokens, after=i - users)
             for i, request in enumerate(drawn)]
@@ -81,7 +83,7 @@ def conversations(times: Sequence[float], turns: int, first_tokens: int, questio
     The next turn comes `think_seconds` after the reply, a number or a distribution. All that was said before can be found in a
     prefix cache, under the number of the conversation.
     """
-    _positive(turns=turns, first_tokens=first_tokens, question_tokens=question_tokens, reply_tokens=reply_tokens)
+    _whole(turns=turns, first_tokens=first_tokens, question_tokens=question_tokens, reply_tokens=reply_tokens)
     rng = numpy.random.default_rng([seed, 4])
     found = []
     for number, time in enumerate(times):
@@ -99,3 +101,9 @@ def _positive(**given):
     for name, value in given.items():
         if not 0 < value < numpy.inf:
             raise TraceError(f"{name} = {value!r}; it must be above 0")
+
+
+def _whole(**given):
+    for name, value in given.items():
+        if not isinstance(value, (int, numpy.integer)) or value < 1:
+            raise TraceError(f"{name} = {value!r}; it must be a whole number from 1 on")

@@ -57,29 +57,38 @@ class Split:
 def simulate_split(requests: Sequence[Request], split: Split) -> Run:
     """`requests` that are prefilled on one machine, which gives the first token, and decoded on another.
 
-    Between the two the keys and values of the prompt travel; the second token waits for them.
+    Between the two the keys and values of the prompt travel; the second token waits for them. Machines of one kind are idle while
+    those of the other still work.
 
     Raises `TraceError` as `llmcost.scheduling.simulate` does, and for requests that come after others.
     """
     check_requests(requests)
+    for name in ("n_prefill", "n_decode"):
+        _check_count(name, getattr(split, name))
     if late := [i for i, request in enumerate(requests) if request.after is not None]:
         raise TraceError(f"request {late[0] + 1} comes after another; with prefill and decode apart, give each its time of arrival")
     first = simulate_fleet([replace(request, output_tokens=1) for request in requests], split.prefill, split.prefill_seconds, split.n_prefill)
     going = [i for i, request in enumerate(requests) if first.served[i] and request.output_tokens > 1]
     run = replace(first, output_tokens=numpy.array([float(request.output_tokens) for request in requests]), end=first.end.copy())
-    if not going:
-        return run
-    handed = [Request(float(first.end[i] + split.transfer_seconds(requests[i].prompt_tokens)), requests[i].prompt_tokens + 1,
+    until = sum(first.seconds.values()) / split.n_prefill
+    if going:
+        until = max(until, _decode(run, requests, going, split))
+    run.seconds["idle"] += until * (split.n_prefill + split.n_decode) - sum(run.seconds.values())
+    return run
+
+
+def _decode(run, requests, going, split) -> float:
+    """Add to `run`, that of the prefill, what decode makes of the requests `going` on; the time at which it ends."""
+    handed = [Request(float(run.first[i] + split.transfer_seconds(requests[i].prompt_tokens)), requests[i].prompt_tokens + 1,
                       requests[i].output_tokens - 1, requests[i].id, known_tokens=requests[i].prompt_tokens) for i in going]
     second = simulate_fleet(handed, split.decode, split.decode_seconds, split.n_decode)
     run.end[going] = second.end
+    run.worst_gap[going] = numpy.fmax(second.first - run.first[going], second.worst_gap)
     run.first[[i for place, i in enumerate(going) if place in second.rejected]] = numpy.nan
-    run.worst_gap[going] = numpy.fmax(second.first - first.end[going], second.worst_gap)
     run.preemptions[going] += second.preemptions
     run.rejected |= {going[place]: f"on the machines that decode: {reason}" for place, reason in second.rejected.items()}
-    run.seconds = {kind: first.seconds[kind] + second.seconds[kind] for kind in first.seconds}
-    run.steps, run.peak_blocks = first.steps + second.steps, max(first.peak_blocks, second.peak_blocks)
-    return run
+    _add(run, second)
+    return sum(second.seconds.values()) / split.n_decode
 
 
 def _joined(requests, parts, replicas) -> Run:
@@ -94,13 +103,17 @@ def _joined(requests, parts, replicas) -> Run:
         for name, values in arrays.items():
             values[places] = getattr(run, name)
         joined.rejected |= {places[i]: reason for i, reason in run.rejected.items()}
-        for kind, seconds in run.seconds.items():
-            joined.seconds[kind] += seconds
         joined.seconds["idle"] += until - sum(run.seconds.values())
-        joined.steps, joined.peak_blocks = joined.steps + run.steps, max(joined.peak_blocks, run.peak_blocks)
-        joined.slot_steps, joined.wasted_slot_steps = (joined.slot_steps + run.slot_steps,
-                                                       joined.wasted_slot_steps + run.wasted_slot_steps)
+        _add(joined, run)
     return joined
+
+
+def _add(run, other):
+    """Add the time, steps and slots of another engine."""
+    run.seconds = {kind: run.seconds[kind] + other.seconds[kind] for kind in run.seconds}
+    run.peak_blocks = max(run.peak_blocks, other.peak_blocks)
+    for name in ("steps", "slot_steps", "wasted_slot_steps"):
+        setattr(run, name, getattr(run, name) + getattr(other, name))
 
 
 def _check_count(name, value):

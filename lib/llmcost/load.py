@@ -108,10 +108,13 @@ def loaded_batch(arrival_rate: RequestsPerSecond, loaded_request_seconds: Second
 def batch_spread(loaded_batch: Sequences, load_share: Fraction) -> Sequences:
     """Standard deviation of the number in the engine: of a negative binomial, its mean over what the load leaves, rooted.
 
+    Infinite from saturation on.
+
     >>> batch_spread(loaded_batch=25, load_share=0.75)
     10.0
     """
-    return sqrt(loaded_batch / (1 - load_share))
+    spare = positive_part(1 - load_share)
+    return where_above(spare, 0, sqrt(loaded_batch / where_above(spare, 0, spare, 1)), inf * loaded_batch)
 
 
 def loaded_tpot(loaded_request_seconds: Seconds, prompt_seconds: Seconds, output_tokens: Tokens) -> Seconds:

@@ -103,7 +103,13 @@ class Service:
         return {"weights": self._memory("weights"), "state": state, "free": room - state, "held back": held}
 
     def kv_blocks(self, block_tokens: int = 16) -> int:
-        """Blocks of a paged cache, for a cache that grows with every token; what an engine prints when it starts."""
+        """Blocks of a paged cache, for a cache that grows with every token; what an engine prints when it starts.
+
+        Raises `CapacityError` for a cache that stops growing.
+        """
+        if not self.value(capacity.growing_bytes_per_token):
+            raise CapacityError(f"the cache of {self.model.name} stops growing, so that no number of tokens fills it; largest_batch "
+                                f"says how many sequences fit")
         tokens = self.value(capacity.tokens_that_fit, block_tokens=block_tokens, weight_bytes_per_gpu=self._memory("weights"))
         return int(tokens * self.layout.stages) // block_tokens
 
@@ -113,9 +119,9 @@ class Service:
         """Seconds of one decode step by part, for `batch` sequences of `context` tokens in one replica: "weights", "state",
         "computing" (what it takes longer than reading), "communication", "fixed", and "step", their sum.
 
-        With pipeline stages, each holds a micro-batch, and a step is the way of one through all of them.
+        With pipeline stages, each holds a micro-batch of at least one sequence, and a step is the way of one through all of them.
         """
-        given = {"batch": numpy.asarray(batch) / self.layout.stages, "context": context}
+        given = {"batch": numpy.maximum(numpy.asarray(batch) / self.layout.stages, 1), "context": context}
         given["message_bytes"] = self.value(parallelism.step_message_bytes, **given)
         parts = {"weights": self.value(engine_steps.weight_step_seconds, **given),
                  "state": self.value(engine_steps.state_step_seconds, **given),

@@ -80,16 +80,16 @@ OWN = {"copy_bandwidth": "byte/second", "memory_bandwidth": "byte/second", "peak
        "layer_overhead_seconds": "second", "looped_step_seconds": "second", "decode_step_seconds": "second", "prefill_seconds": "second"}
 
 
-def your_machine(rounds=2, write=False):
+def your_machine(rounds=1, write=False):
     """The measurement of the chapter `your_machine`, by its own cells, with its ratios; `write` makes it the committed one."""
     notebook = json.loads((ROOT / "chapters" / "your_machine.ipynb").read_text("utf-8"))
     chapter = {}
     for cell in notebook["cells"]:
         if "measuring" in cell["metadata"].get("tags", ()):
             exec("".join(cell["source"]), chapter)
-    found = chapter["measured"](runs=5)
+    found = chapter["measured"](runs=3)
     for _ in range(rounds - 1):  # another program may have been busy during one round
-        found = {key: (min if OWN[key[0]] == "second" else max)(value, found[key]) for key, value in chapter["measured"](runs=5).items()}
+        found = {key: (min if OWN[key[0]] == "second" else max)(value, found[key]) for key, value in chapter["measured"](runs=3).items()}
     print("your machine: the small decoder, predicted from three numbers, and run")
     for (name, *setting), value in found.items():
         if not any(setting):
@@ -107,7 +107,9 @@ def keep_own(found):
     """Write data/measurements/own_machine.csv."""
     library = numpy.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"]
     blas = "OpenBLAS" if "openblas" in library else library
-    provenance = {"machine": f"{os.cpu_count()} cores, {platform.machine().replace('_', '-')}, NumPy {numpy.__version__} with {blas}, float64", "kind": "measured",
+    threads = os.environ.get("OPENBLAS_NUM_THREADS")
+    cores = f"{threads} of {os.cpu_count()} cores" if threads else f"{os.cpu_count()} cores"
+    provenance = {"machine": f"{cores}, {platform.machine().replace('_', '-')}, NumPy {numpy.__version__} with {blas}, float64", "kind": "measured",
                   "quality": "primary", "split": "shown", "source": "own_measurement", "where": "python tests/benchmark.py your_machine --csv",
                   "date": datetime.date.today().isoformat()}
     with (ROOT / "data" / "measurements" / "own_machine.csv").open("w", newline="", encoding="utf-8") as file:
@@ -135,4 +137,4 @@ def main():
 
 
 if __name__ == "__main__":
-    your_machine(rounds=6, write="--csv" in sys.argv) if "your_machine" in sys.argv else main()
+    your_machine(rounds=4, write="--csv" in sys.argv) if "your_machine" in sys.argv else main()

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from llmcost import attention, attention_work, capacity, faces, load, phases
 from llmcost.book import (bars, check, choose, choose_format, choose_model, choose_price, computed, curve, explore, from_chain,
-                          grade, heads, mark, output, part, plot, predict, reading, recorded, recorded_curve, say, slide,
-                          smallest, steps, table, usage_paste)
+                          grade, heads, mark, output, part, plot, predict, ratio, reading, recorded, recorded_curve, say, slide,
+                          smallest, steps, table, total, usage_paste, value_curve)
 from llmcost.book.explore import standing_for
 from llmcost.book.parts import ExploreError
 from llmcost.book.runs import told_near
@@ -351,12 +351,22 @@ def test_between_recorded_runs_the_nearest_one_is_told(front_end):
                     choices=[choose("policy", "Policy", {"a": {"policy": 0}, "b": {"policy": 1}}, "b")],
                     sliders=[slide("arrival_rate", 1, 10, 2)],
                     drawing=plot("arrival_rate", 1, 8, "TTFT", [recorded_curve("ttft", "a", policy=0)], y_unit="second"))
-    assert shown.values == [21] and "This very run was made: requests that come to one replica 2.00 requests/s." in shown._repr_html_()
+    assert shown.values == [21] and "This very run was made: arrival rate 2.00 requests/s." in shown._repr_html_()
     got = on_page(front_end, "[llmcost.evaluate(spec, {arrival_rate: 5}), llmcost.evaluate(spec, {arrival_rate: 10}), "
                         "llmcost.toldNear(spec, llmcost.state(spec, {arrival_rate: 5}))]", spec=shown.spec)
     assert (got[0]["outputs"][0]["value"], got[1]["outputs"][0]["text"]) == (41, "– not defined here")
-    assert got[2] == "Nearest run: requests that come to one replica 4.00 requests/s."
+    assert got[2] == "Nearest run: arrival rate 4.00 requests/s."
     assert got[2] == told_near(shown.spec, {**shown.state, "arrival_rate": 5})
+
+
+def test_ratios_and_sums_are_the_same_on_the_page_and_in_python(front_end):
+    share = ratio(total("prompt_tokens", computed(load.reply_tokens_per_second), 1), "most")
+    shown = explore("share", "t", "c", [reading(share, "a", "fraction"), reading(ratio(1, "nothing"), "b", "1")], code="{prompt_tokens}",
+                    sliders=[slide("prompt_tokens", 1, 1024, 8)], most=50, arrival_rate=2, output_tokens=3, nothing=0,
+                    drawing=plot("prompt_tokens", 1, 1024, "share", [value_curve(share, "share", "fraction")]))
+    got = on_page(front_end, "llmcost.evaluate(spec, {prompt_tokens: 64})", spec=shown.spec)["outputs"]
+    assert shown.values == [(8 + 6 + 1) / 50, math.inf] and (got[0]["value"], got[1]["value"]) == ((64 + 7) / 50, None)
+    assert "share" in on_page(front_end, "[llmcost.draw(spec, llmcost.state(spec, {}), 640)]", spec=shown.spec)[0]
 
 
 def test_a_chain_has_no_other_names():

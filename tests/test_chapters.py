@@ -137,4 +137,4 @@ def test_figures_say_what_they_show(path):
 @every_notebook
 def test_no_address_outside_the_book_is_opened(path):
     for cell in cells(path, "code"):
-        assert not re.search(r"https?://|urllib|requests|socket|subprocess", cell["source"])
+        assert not re.search(r"https?://|urllib|import requests|requests\.(get|post|Session)|socket|subprocess", cell["source"])

@@ -127,6 +127,15 @@ def loaded_tpot(loaded_request_seconds: Seconds, prompt_seconds: Seconds, output
     return (loaded_request_seconds - prompt_seconds) / where_above(steps, 0, steps, inf)
 
 
+def mean_tpot(stay_seconds: Seconds, prompt_seconds: Seconds, output_tokens: Tokens) -> Seconds:
+    """Mean time per output token of requests that stay so long once they are in the batch, their own prompt included.
+
+    >>> mean_tpot(stay_seconds=5, prompt_seconds=0.5, output_tokens=101)
+    0.045
+    """
+    return loaded_tpot(stay_seconds, prompt_seconds, output_tokens)
+
+
 def prompt_queue_seconds(arrival_rate: RequestsPerSecond, prompt_seconds: Seconds) -> Seconds:
     """Mean wait of a prompt for the prompts before it, which go one at a time and before any decode step (M/D/1).
 

@@ -264,16 +264,19 @@
     return { ...known, ...Object.fromEntries(others.map(([name, value]) => [name, valueOf(value, known)])) };
   }
 
-  // What stands for a number: itself, a name, a formula with its own values on top, a chain, a search. Twin of Python's `llmcost.book.values`.
+  // What stands for a number: itself, a name, a formula with its own values on top, a ratio, a sum, a chain, a search. Twin of Python's `llmcost.book.values`.
   function valueOf(value, known) {
     if (typeof value === "number") return value;
     if (typeof value === "string") return value in known ? known[value] : call(value, known);
+    if ("value" in value) return valueOf(value.value, onTop(known, value.with));
     if (value.chain) return steady(residentTimes(value.chain, known), valueOf(value.chain.rate, known))[value.take](value.at);
     if (value.smallest) return smallest(value.smallest, known);
+    if (value.ratio) { const [over, under] = value.ratio.map((one) => valueOf(one, known)); return under === 0 ? Infinity : over / under; }
+    if (value.sum) return value.sum.reduce((all, one) => all + valueOf(one, known), 0);
     return call(value.formula, onTop(known, value.with));
   }
 
-  const standingFor = (line) => ("value" in line ? line.value : { formula: line.formula, with: line.with });
+  const standingFor = (line) => ("value" in line ? { value: line.value, with: line.with } : { formula: line.formula, with: line.with });
 
   let lastTimes = { key: "", times: [] }; // a curve asks for the same times at every rate
 
@@ -418,7 +421,7 @@
       const records = Object.fromEntries(choicesOf(spec).map(({ name }, i) => [name, options[i].python]));
       return spec.python.template.replace(/\{(\w+)\}/g, (_, name) => records[name] || pythonLiteral(now[name]));
     }
-    const typed = new Set(Object.keys(spec.fixed || {}));
+    const typed = new Set([...Object.keys(spec.fixed || {}), ...Object.keys(spec.runs ? spec.runs.columns : {})]);
     for (const { facts, python } of options)
       for (const name of Object.keys(facts || {})) python ? typed.delete(name) : typed.add(name);
     for (const name of [...setByHand(spec, now.picks), ...Object.keys(extra)]) typed.add(name);
@@ -841,7 +844,7 @@
     const names = [...new Set(plot.bars.flatMap(({ parts }) => parts.map((part) => part.label)))];
     const bars = plot.bars.map(({ label: text, parts, with: shared }) => {
       const states = parts.map((part) => onTop({ ...now, ...shared }, part.with));
-      const values = parts.map((part, i) => call(part.formula, states[i]));
+      const values = parts.map((part) => valueOf(standingFor(part), { ...now, ...shared }));
       const steps = parts.map((part, i) => Math.round(amount(part.repeats, states[i])));
       return { text, parts, values, steps, total: values.reduce((sum, value) => sum + (Number.isFinite(value) ? value : 0), 0) };
     });

@@ -7,7 +7,7 @@ from .equations import equation
 from .explore import explore, steps
 from .figures import style
 from .parts import (bars, choose, choose_format, choose_gpu, choose_model, choose_price, computed, curve, from_chain, heads, mark, output,
-                    part, plot, points, reading, recorded_curve, slide, smallest, switch_axes, switch_units, usage_paste)
+                    part, plot, points, ratio, reading, recorded_curve, slide, smallest, switch_axes, switch_units, total, usage_paste, value_curve)
 from .prose import quoted, say
 from .questions import check, grade, predict
 from .recompute import recompute

@@ -121,7 +121,7 @@ def python_line(spec: dict) -> str:
     if template := spec["python"].get("template"):
         records = {choice["name"]: option["python"] for choice, option in zip(spec["choices"], _picked(spec)) if "python" in option}
         return re.sub(r"\{(\w+)\}", lambda name: records.get(name[1]) or _literal(_state(spec)[name[1]], None), template)
-    by_record = dict.fromkeys(spec["fixed"], False)
+    by_record = dict.fromkeys([*spec["fixed"], *spec.get("runs", {}).get("columns", {})], False)
     for option in _picked(spec):
         by_record |= dict.fromkeys(option["facts"], "python" in option)
     by_record |= dict.fromkeys([*_set_by_hand(spec, {}), *spec["outputs"][0]["with"]], False)
@@ -181,7 +181,8 @@ def _curves(spec: dict) -> list[dict]:
 
 def standing_for(line: Mapping):
     """The value that a part of a control shows."""
-    return line["value"] if "value" in line else {"formula": line["formula"], "with": line["with"]}
+    kind = "value" if "value" in line else "formula"
+    return {kind: line[kind], "with": line["with"]}
 
 
 def _check(spec: dict) -> None:

@@ -137,12 +137,22 @@ def output(formula: Callable, label: str = "", of: Record | None = None, **fixed
 
 def reading(value, label: str, unit: str) -> dict:
     """A number that the control shows without a formula of its own: a result of recorded runs, a chain or a search."""
-    return {"value": value, "label": label, "unit": unit}
+    return {"value": value, "label": label, "unit": unit, "with": {}}
 
 
 def computed(formula: Callable, **fixed) -> dict:
     """What stands for a parameter: `formula` at the state, with `fixed` on top for it alone."""
     return {"formula": formula.__name__, "with": _on_top(formula, None, fixed)}
+
+
+def ratio(value, other) -> dict:
+    """What stands for a parameter: one value over another, as a share or a rate; infinite where the other is 0."""
+    return {"ratio": [value, other]}
+
+
+def total(*values) -> dict:
+    """What stands for a parameter: the sum of values of one unit."""
+    return {"sum": list(values)}
 
 
 def from_chain(take: str, resident: dict, most, rate: str, at: float = 0.0) -> dict:
@@ -160,6 +170,11 @@ def from_chain(take: str, resident: dict, most, rate: str, at: float = 0.0) -> d
 def smallest(name: str, high: int, value: dict, limit) -> dict:
     """What stands for a parameter: the smallest whole `name`, up to `high`, at which `value` is within `limit`."""
     return {"smallest": {"name": name, "high": high, "of": value, "limit": limit}}
+
+
+def value_curve(value, label: str, unit: str, **fixed) -> dict:
+    """A line of a plot or a part of a bar: a value without a formula of its own, with `fixed` on top of the state."""
+    return {"label": label, "value": value, "unit": unit, "with": fixed}
 
 
 def recorded_curve(column: str, label: str, **fixed) -> dict:
@@ -197,7 +212,7 @@ def plot(x: str, low: float, high: float, y_label: str, lines: Sequence[dict], x
     Raises `ExploreError` for a mark in other units than those of the axes.
     """
     row = NOTATION[x]
-    unit = y_unit or next(_unit(line) for line in lines if "formula" in line)
+    unit = y_unit or next(_unit(line) for line in lines if "formula" in line or "value" in line)
     for point in marks:
         for side, wanted in (("x", row.unit), ("y", unit)):
             if _unit(point[side]) != wanted:
@@ -234,7 +249,7 @@ def bars(rows: Mapping[str, Sequence[dict]], limit: tuple[str, str] | None = Non
 
 def _unit(line: dict) -> str:
     """The unit of what a part of a drawing evaluates."""
-    return faces.units(faces.formulas()[line["formula"]])["return"]
+    return line["unit"] if "value" in line else faces.units(faces.formulas()[line["formula"]])["return"]
 
 
 def heads() -> dict:

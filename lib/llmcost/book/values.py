@@ -1,7 +1,7 @@
 """What stands for a number in a control, evaluated in Python; the front end has a twin of each.
 
-A value is a number; the name of one in the state, or of a formula; a formula with values on top of the state; the steady state
-of a chain of batches (`llmcost.queueing`); or the smallest whole number that keeps a limit.
+A value is a number; the name of one in the state, or of a formula; a formula with values on top of the state; a ratio or a sum
+of values; the steady state of a chain of batches (`llmcost.queueing`); or the smallest whole number that keeps a limit.
 """
 
 import math
@@ -25,10 +25,17 @@ def evaluate(value, state: Mapping):
         return value
     if isinstance(value, str):
         return state[value] if value in state else evaluate({"formula": value, "with": {}}, state)
+    if "value" in value:
+        return evaluate(value["value"], with_on_top(state, value["with"]))
     if "chain" in value:
         return _from_chain(value, state)
     if "smallest" in value:
         return _smallest(value["smallest"], state)
+    if "ratio" in value:
+        over, under = (evaluate(one, state) for one in value["ratio"])
+        return over / under if under else math.inf
+    if "sum" in value:
+        return sum(evaluate(one, state) for one in value["sum"])
     function = faces.formulas()[value["formula"]]
     known = with_on_top(state, value["with"])
     try:
@@ -49,11 +56,15 @@ def needed(value) -> set[str]:
         return set()
     if isinstance(value, str):
         return set(faces.leaves(faces.formulas()[value])) if value in faces.formulas() else {value}
+    if "value" in value:
+        return (needed(value["value"]) - set(value["with"])).union(*map(needed, value["with"].values()))
     if "chain" in value:
         return (needed(value["chain"]["resident"]) - {"batch"}) | needed(value["chain"]["most"]) | needed(value["chain"]["rate"])
     if "smallest" in value:
         search = value["smallest"]
         return (needed(search["of"]) | needed(search["limit"])) - {search["name"]}
+    if inner := value.get("ratio") or value.get("sum"):
+        return set().union(*map(needed, inner))
     on_top = value["with"]
     numbers = {name for name, one in on_top.items() if isinstance(one, (int, float))}
     inner = set().union(*(needed(one) for one in on_top.values())) - numbers
@@ -66,7 +77,8 @@ def formulas_in(value):
         return
     if "formula" in value:
         yield value
-    for inner in (*value.get("with", {}).values(), *value.get("chain", {}).values(), value.get("smallest", {}).get("of")):
+    for inner in (value.get("value"), *value.get("with", {}).values(), *value.get("chain", {}).values(), value.get("smallest", {}).get("of"),
+                  *value.get("ratio", ()), *value.get("sum", ())):
         yield from formulas_in(inner)
 
 

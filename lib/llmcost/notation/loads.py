@@ -21,8 +21,8 @@ ROWS: dict[str, Quantity] = {
     "patience_seconds": _("t_u", "second", "time the user waits", 0.1, 1e4, whole=False),
     "passengers": _("b_p", "token", "tokens in one pass", 1, 1e6),
     # requests that come at random
-    "arrival_rate": _(r"\lambda_1", "request/second", "requests that come to one replica", 0.01, 1_000, whole=False),
-    "total_rate": _(r"\lambda_N", "request/second", "requests that come", 0.01, 1e5, whole=False),
+    "arrival_rate": _(r"\lambda_1", "request/second", "arrival rate", 0.01, 1_000, whole=False),
+    "total_rate": _(r"\lambda_N", "request/second", "arrival rate of all replicas", 0.01, 1e5, whole=False),
     "stay_seconds": _("t_s", "second", "time that a request stays", 1e-3, 1e4, whole=False),
     "step_seconds": _("t_d", "second", "time of a step of this batch", 1e-4, 10, whole=False),
     "shared_step_seconds": _("t_0", "second", "part of a step that all share", 1e-4, 1, whole=False),

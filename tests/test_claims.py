@@ -2,9 +2,14 @@
 
 import dataclasses
 
+import numpy
 import pytest
 
-from llmcost import catalog, claims
+from llmcost import arrivals, catalog, claims, layouts, serving
+from llmcost.engine import Engine
+from llmcost.precision import BYTES_PER_ELEMENT
+from llmcost.scheduling import simulate
+from llmcost.step_costs import StepCosts
 
 CLAIMS = claims.load()
 
@@ -59,3 +64,43 @@ def test_what_is_not_given_is_assumed():
                          formula="collectives.all_reduce_seconds", given={"gpu": "h100_sxm", "n_gpus": 4, "message_bytes": 16384})
     one_more = dataclasses.replace(claim, given={**claim.given, "one_shot_hops": catalog.ASSUMED.one_shot_hops + 1})
     assert claims.evaluate(one_more) - claims.evaluate(claim) == pytest.approx(catalog.GPUS["h100_sxm"].hop_seconds / 1e-6)
+
+
+# --- what our simulation is quoted for ---------------------------------------------------------------------
+
+def experiment(n_gpus, form="bf16", width=2, cache=2, policy="chunked", outputs=arrivals.fixed(512), at_once=100, slots=256):
+    """A thousand queries of 4,096 tokens in and 512 out, `at_once` at a time, as the claims say that they were simulated."""
+    service = serving.Service(catalog.MODELS["llama_3_1_70b"], catalog.GPUS["h100_sxm"].computing_in(form), catalog.ASSUMED,
+                              layouts.Layout(tensor=n_gpus), weight_bytes_per_param=width, kv_bytes_per_element=cache)
+    engine = Engine(policy=policy, max_sequences=slots, kv_blocks=service.kv_blocks())
+    requests = arrivals.closed_loop(at_once, 1000 // at_once, arrivals.fixed(4096), outputs)
+    return simulate(requests, engine, StepCosts(service))
+
+
+def test_every_simulated_figure_in_a_claim_is_what_the_simulation_gives():
+    """The figures stand in words; each is computed again, and must be found in the sentence that has it."""
+    told = " ".join(claim.get("why", "") + " " + claim.get("right", "") for name in catalog.claim_files() for claim in catalog.read_claims(name))
+
+    def mean(run):
+        return float(numpy.nanmean(run.end - run.arrival))
+
+    four, eight, at_once = experiment(4), experiment(8), experiment(4, at_once=1000)
+    fp8, int4 = experiment(2, "fp8", 1), experiment(1, width=BYTES_PER_ELEMENT["int4_g128"])
+    static, continuous = (experiment(4, policy=policy, slots=slots) for policy, slots in (("static", 100), ("continuous", 256)))
+    uneven = [experiment(4, policy=policy, slots=slots, outputs=arrivals.geometric(512)) for policy, slots in (("static", 100), ("continuous", 256))]
+    for sentence in (
+            f"1,000 at once take {at_once.makespan:.0f} s and {mean(at_once):.0f} s each on average; 100 at a time take {four.makespan:.0f} s "
+            f"and {mean(four):.0f} s each",
+            f"happens {at_once.preemptions.sum():.0f} times", f"take the same {static.makespan:.1f} s", f"the same {continuous.makespan:.1f} s",
+            f"take {uneven[0].makespan:.0f} s with it and {uneven[1].makespan:.0f} s without, and wait {numpy.nanmean(uneven[0].ttft):.0f} s "
+            f"and {numpy.nanmean(uneven[1].ttft):.1f} s for the first token",
+            f"it is {4 * four.makespan / 1000:.2f} in BF16 on four H100s, {2 * fp8.makespan / 1000:.2f} in FP8 on two and "
+            f"{int4.makespan / 1000:.2f} with 4-bit weights on one",
+            f"Eight H100s in one group take {eight.makespan:.0f} s", f"${8 * eight.makespan * 30 / 3600:.2f} for the {eight.makespan:.0f} s",
+            f"{mean(eight):.1f} s on eight H100s", f"take {four.makespan:.0f} s by our simulation, 100 requests at a time",
+            f"cost ${4 * four.makespan * 30 / 3600:.2f} at $30 an hour, and ${4 * four.makespan * 2.5 / 3600:.2f} at $2.50",
+            f"take {mean(four):.1f} s by our simulation", f"By our simulation {fp8.makespan:.0f} s, 100 requests",
+            f"${2 * fp8.makespan * 30 / 3600:.2f} for the {fp8.makespan:.0f} s", f"By our simulation {mean(fp8):.0f} s",
+            f"By our simulation {int4.makespan:,.0f} s", f"${int4.makespan * 30 / 3600:.2f} for the {int4.makespan:,.0f} s",
+            f"By our simulation {mean(int4):.0f} s"):
+        assert sentence in told, sentence

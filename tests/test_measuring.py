@@ -53,17 +53,18 @@ def test_a_narrow_decoder_gives_the_time_of_a_layer():
 
 def test_without_a_gpu_nothing_is_written_and_it_says_why(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, "torch", None)
-    assert measure_cuda.main([str(tmp_path / "out.csv")]) == 1 and not list(tmp_path.iterdir())
+    assert measure_cuda.main([str(tmp_path / "out.csv"), "h100_sxm"]) == 1 and not list(tmp_path.iterdir())
     assert "PyTorch is not installed" in capsys.readouterr().err
     without = types.SimpleNamespace(cuda=types.SimpleNamespace(is_available=lambda: False))
     monkeypatch.setitem(sys.modules, "torch", without)
-    assert measure_cuda.main([str(tmp_path / "out.csv")]) == 1 and "no CUDA device" in capsys.readouterr().err
+    assert measure_cuda.main([str(tmp_path / "out.csv"), "h100_sxm"]) == 1 and "no CUDA device" in capsys.readouterr().err
     assert measure_cuda.main([]) == 2
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     row = measure_cuda._row("product", "bf16", 1, 8192, 8192, 1e-4, 134e6, 134e6)
-    measure_cuda.write([row], tmp_path / "out.csv", device="a GPU", driver="CUDA 13", torch="2.9", date="2026-11-21")
+    measure_cuda.write([row], tmp_path / "out.csv", gpu="h100_sxm", device="a GPU", driver="CUDA 13", torch="2.9", date="2026-11-21",
+                       source="own_measurement", where="here")
     got = list(csv.DictReader((tmp_path / "out.csv").open()))
     assert tuple(got[0]) == measure_cuda.COLUMNS and float(got[0]["bytes_per_second"]) == 1.34e12
 
@@ -73,5 +74,5 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
 
     before = (tmp_path / "out.csv").read_text()
     with pytest.raises(RuntimeError):
-        measure_cuda.write(breaks(), tmp_path / "out.csv", device="a GPU", driver="", torch="", date="")
+        measure_cuda.write(breaks(), tmp_path / "out.csv", gpu="", device="a GPU", driver="", torch="", date="", source="", where="")
     assert (tmp_path / "out.csv").read_text() == before and len(list(tmp_path.iterdir())) == 1

@@ -1,7 +1,8 @@
 """Measure a CUDA GPU: copies, products by precision and size, decode-shaped products, attention. Needs PyTorch and a GPU.
 
-    python -m llmcost.measure_cuda measured.csv
+    python -m llmcost.measure_cuda measured.csv h100_sxm
 
+The second word is the key of the GPU in `data/accelerators.toml`, so that the file can be kept below `data/measurements/`.
 Each row of the file is one kernel: what it is, its format and size, its time, and the bytes and FLOPs each second that follow
 from it, with the device, its driver, the version of PyTorch and the day. Times are the shortest of several replays of a CUDA
 graph, so that no launch from the host is in them.
@@ -15,7 +16,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-COLUMNS = ("kernel", "format", "m", "n", "k", "seconds", "bytes_per_second", "flops_per_second", "device", "driver", "torch", "date")
+COLUMNS = ("kernel", "format", "m", "n", "k", "seconds", "bytes_per_second", "flops_per_second", "gpu", "device", "driver", "torch", "date",
+           "source", "where")
 PRODUCTS = [(m, n, k) for n, k in ((8192, 8192), (28_672, 8192), (8192, 28_672)) for m in (1, 8, 64, 256, 1024, 4096)]
 SMALLEST = (1, 128, 128)
 CONTEXTS, PROMPTS = (1024, 8192, 65_536), (1024, 4096, 16_384)
@@ -135,14 +137,15 @@ def write(found, file: Path, **provenance: str) -> None:
 
 def main(arguments: list[str]) -> int:
     """The command; the exit status is 0 when the file is there."""
-    if len(arguments) != 1:
-        print("usage: python -m llmcost.measure_cuda FILE.csv", file=sys.stderr)
+    if len(arguments) != 2:
+        print("usage: python -m llmcost.measure_cuda FILE.csv GPU", file=sys.stderr)
         return 2
     try:
         torch = load()
         driver = f"CUDA {torch.version.cuda}"
-        write(rows(torch), Path(arguments[0]), device=torch.cuda.get_device_name(), driver=driver, torch=torch.__version__,
-              date=datetime.date.today().isoformat())
+        write(rows(torch), Path(arguments[0]), gpu=arguments[1], device=torch.cuda.get_device_name(), driver=driver,
+              torch=torch.__version__, date=datetime.date.today().isoformat(), source="own_measurement",
+              where="python -m llmcost.measure_cuda, shortest of its replays")
     except NoGpu as error:
         print(error, file=sys.stderr)
         return 1

@@ -76,8 +76,9 @@ def serving():
 
 
 ROOT = Path(__file__).parents[1]
-OWN = {"copy_bandwidth": "byte/second", "memory_bandwidth": "byte/second", "peak_flops": "flop/second", "product_flops": "flop/second",
-       "layer_overhead_seconds": "second", "looped_step_seconds": "second", "decode_step_seconds": "second", "prefill_seconds": "second"}
+OWN = {"copy_bandwidth": "byte/second", "memory_bandwidth": "byte/second", "thin_bandwidth": "byte/second", "peak_flops": "flop/second",
+       "product_flops": "flop/second", "layer_overhead_seconds": "second", "looped_step_seconds": "second",
+       "decode_step_seconds": "second", "prefill_seconds": "second"}
 
 
 def your_machine(rounds=1, write=False):

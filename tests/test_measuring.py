@@ -26,14 +26,14 @@ def clock(monkeypatch):
 
 def test_each_figure_is_its_work_over_its_time(clock):
     assert measuring.copy_bandwidth() == 2 * 2**20  # read and written
-    assert measuring.reading_bandwidth(numpy.float32, columns=512) == 2**20
+    assert measuring.reading_bandwidth(numpy.float32, columns=512) == 2**20 == measuring.reading_bandwidth(columns=512, rows=4)
     assert measuring.product_flops(10, 20, 30) == 2 * 10 * 20 * 30
 
 
 def test_a_machine_has_what_the_formulas_take(clock):
     machine = measuring.machine(layer_overhead_seconds=1e-3)
     assert at(engine_steps.fixed_step_seconds, machine, n_layers=4) == pytest.approx(4e-3)
-    assert {"memory_bandwidth", "peak_flops", "copy_bandwidth"} <= set(machine.facts) and "cores" in machine.name
+    assert {"memory_bandwidth", "thin_bandwidth", "peak_flops", "copy_bandwidth"} <= set(machine.facts) and "cores" in machine.name
 
 
 def test_the_best_of_several_runs_counts(monkeypatch):

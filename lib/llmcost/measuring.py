@@ -22,8 +22,9 @@ class Machine:
     Attributes
     ----------
     name : what the machine says of itself
-    facts : "memory_bandwidth" (of a product of a matrix and a vector, which reads each element once), "peak_flops" (of a large
-        product), "layer_overhead_seconds" when it was measured, "copy_bandwidth" for comparison (bytes read and written)
+    facts : "memory_bandwidth" (of a product of one row and a matrix, which reads each element once), "thin_bandwidth" (the same with
+        a few rows, for which a library first packs the matrix), "peak_flops" (of a large product), "layer_overhead_seconds" when it
+        was measured, "copy_bandwidth" for comparison (bytes read and written)
     """
 
     name: str
@@ -51,11 +52,11 @@ def copy_bandwidth(dtype=numpy.float64, runs: int = 5) -> float:
     return 2 * source.nbytes / best_seconds(lambda: numpy.copyto(target, source), runs)
 
 
-def reading_bandwidth(dtype=numpy.float64, columns: int = 4096, runs: int = 5) -> float:
-    """Bytes each second of a product of one row and a matrix of `READ_BYTES`: the work of a decode step with one sequence."""
+def reading_bandwidth(dtype=numpy.float64, columns: int = 4096, runs: int = 5, rows: int = 1) -> float:
+    """Bytes each second of a product of `rows` rows and a matrix of `READ_BYTES`: the work of a decode step of so many sequences."""
     matrix = numpy.ones((READ_BYTES // numpy.dtype(dtype).itemsize // columns, columns), dtype=dtype)
-    row = numpy.ones((1, len(matrix)), dtype=dtype)
-    return matrix.nbytes / best_seconds(lambda: row @ matrix, runs)
+    left = numpy.ones((rows, len(matrix)), dtype=dtype)
+    return matrix.nbytes / best_seconds(lambda: left @ matrix, runs)
 
 
 def product_flops(rows: int = 1024, inner: int = 1024, columns: int = 4096, dtype=numpy.float64, runs: int = 5) -> float:
@@ -71,7 +72,7 @@ def layer_overhead(step: Callable[[], object], n_layers: int, runs: int = 5) -> 
 
 def machine(dtype=numpy.float64, runs: int = 5, **facts: float) -> Machine:
     """This machine, measured in a few seconds; further `facts`, such as "layer_overhead_seconds", go with it."""
-    measured = {"memory_bandwidth": reading_bandwidth(dtype, runs=runs), "peak_flops": product_flops(dtype=dtype, runs=runs),
-                "copy_bandwidth": copy_bandwidth(dtype, runs)}
+    measured = {"memory_bandwidth": reading_bandwidth(dtype, runs=runs), "thin_bandwidth": reading_bandwidth(dtype, runs=runs, rows=4),
+                "peak_flops": product_flops(dtype=dtype, runs=runs), "copy_bandwidth": copy_bandwidth(dtype, runs)}
     return Machine(f"{platform.machine()}, {os.cpu_count()} cores, {platform.python_implementation()} {platform.python_version()}",
                    measured | facts)

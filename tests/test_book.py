@@ -15,7 +15,7 @@ from llmcost import attention, attention_work, capacity, faces, load, phases
 from llmcost.book import (bars, check, choose, choose_format, choose_model, choose_price, computed, curve, explore, from_chain,
                           grade, heads, mark, output, part, plot, predict, ratio, reading, recorded, recorded_curve, say, slide,
                           smallest, steps, table, total, usage_paste, value_curve)
-from llmcost.book.explore import standing_for
+from llmcost.book.explore import python_line, standing_for
 from llmcost.book.parts import ExploreError
 from llmcost.book.runs import told_near
 from llmcost.book.values import TAKES, evaluate, needed
@@ -372,3 +372,73 @@ def test_ratios_and_sums_are_the_same_on_the_page_and_in_python(front_end):
 def test_a_chain_has_no_other_names():
     with pytest.raises(ExploreError, match="no 'median'; it has batch"):
         from_chain("median", computed(load.resident_seconds, step_seconds=1), 8, "arrival_rate")
+
+
+def rated(chain):
+    return explore("chain", "t", "c", [reading(chain, "taken", "1"), output(load.requests_in_flight, stay_seconds=1)], code="{arrival_rate}",
+                   sliders=[slide("arrival_rate", 0.1, 100, 1)])
+
+
+RESIDENT = computed(load.resident_seconds, step_seconds=0.01, prompt_seconds=0.05, output_tokens=100)
+BY_BATCH = computed(load.resident_seconds, step_seconds=ratio(total("batch", 3), "batch"), prompt_seconds=0.01, output_tokens=5)
+
+
+@pytest.mark.parametrize("resident, most, rate, right", [
+    (RESIDENT, 0.5, "arrival_rate", math.nan), (RESIDENT, 0, "arrival_rate", math.nan), (RESIDENT, ratio(1, 0), "arrival_rate", math.nan),
+    (RESIDENT, 8, 0, math.nan), (RESIDENT, 8, -1, math.nan), (RESIDENT, 8, ratio(1, 0), math.nan), (0, 8, "arrival_rate", math.nan),
+    (ratio(1, 0), 8, "arrival_rate", math.nan), (0.5, 3.9, "arrival_rate", 0.5), (BY_BATCH, 8, "arrival_rate", 5.996260982)])
+def test_a_chain_at_its_edges_is_the_same_on_the_page_and_in_python(front_end, resident, most, rate, right):
+    shown = rated(from_chain("batch", resident, most, rate))
+    got = on_page(front_end, "llmcost.evaluate(spec, {})", spec=shown.spec)["outputs"][0]["value"]
+    assert shown.values == pytest.approx([right, 1], nan_ok=True) and (math.nan if got is None else got) == pytest.approx(right, nan_ok=True)
+
+
+def test_a_quantile_of_a_chain_needs_its_share():
+    for at in ((), (1,), (99,)):
+        with pytest.raises(ExploreError, match="_quantile at .*: give the share"):
+            from_chain("batch_quantile", RESIDENT, 8, "arrival_rate", *at)
+
+
+def test_values_on_top_and_limits_ask_the_state_for_what_they_lack_alone():
+    held = computed(load.requests_in_flight, arrival_rate=2, stay_seconds="arrival_rate")
+    assert needed(held) == needed({"value": held, "with": {}}) == needed({"value": "stay_seconds", "with": {"arrival_rate": 2, "stay_seconds": "arrival_rate"}}) == set()
+    assert needed(smallest("replicas", 9, held, "replicas")) == {"replicas"}
+
+
+RUNS = recorded(lambda arrival_rate, policy: {"ttft": math.inf, "stay_seconds": math.nan}, arrival_rate=(1, 3), policy=(0, 1))
+
+
+def with_runs(outputs=(reading("ttft", "TTFT", "second"),), x="arrival_rate", shown=None, **given):
+    lines = {"drawing": plot(x, 1, 3, "y", [shown], y_unit="second")} if shown else {}
+    return explore("runs", "t", "c", list(outputs), sliders=[slide("arrival_rate", 1, 4, 2, values=[1, 2, 3, 4])], **lines, **given)
+
+
+@pytest.mark.parametrize("given, told", [
+    ({"runs": RUNS, "code": "1"}, "recorded along policy; add a slider"),
+    ({"runs": RUNS, "policy": 0}, "TTFT has no formula to show as a line of Python; give code="),
+    ({"runs": RUNS, "policy": 0, "code": "{users}"}, "the line of Python needs users"),
+    ({"runs": RUNS, "policy": 0, "code": "1", "shown": recorded_curve("tpot", "a")}, "shows tpot along arrival_rate; the runs have ttft, stay"),
+    ({"runs": RUNS, "policy": 0, "code": "1", "x": "batch", "shown": recorded_curve("ttft", "a")}, "shows ttft along batch; the runs"),
+    ({"runs": RUNS, "policy": 0, "code": "1", "shown": recorded_curve("ttft", "a", batch=1)}, "along arrival_rate, batch; the runs"),
+    ({"outputs": [reading("arrival_rate", "a", "1")], "code": "1", "shown": recorded_curve("ttft", "a")}, "the runs have no results")])
+def test_what_recorded_runs_lack_is_named(given, told):
+    with pytest.raises(ExploreError, match=told):
+        with_runs(**given)
+    with pytest.raises(ExploreError, match="each of policy needs at least one value"):
+        recorded(lambda policy: {}, policy=())
+
+
+def test_a_line_of_python_takes_what_is_fixed_and_what_no_run_found(front_end):
+    shown = with_runs(runs=RUNS, policy=0, users=7, code="{users} * {arrival_rate}")
+    assert "7 * 2" in shown._repr_html_()
+    nothing = with_runs([output(load.requests_in_flight)], runs=RUNS, policy=0)
+    said = on_page(front_end, "llmcost.evaluate(spec, {})", spec=nothing.spec)["python"]
+    assert said == python_line(nothing.spec) == 'at(load.requests_in_flight, arrival_rate=2, stay_seconds=float("nan"))'
+
+
+def test_runs_that_no_slider_moves_are_told_without_a_place(front_end):
+    runs = recorded(lambda policy: {"ttft": policy}, policy=(0, 1))
+    shown = explore("runs", "t", "c", [reading("ttft", "TTFT", "second")], runs=runs, code="{policy}",
+                    choices=[choose("policy", "Policy", {"a": {"policy": 0}, "b": {"policy": 1}}, "b")])
+    assert on_page(front_end, "[llmcost.toldNear(spec, llmcost.state(spec, {}))]", spec=shown.spec) == [told_near(shown.spec, shown.state)]
+    assert told_near(shown.spec, shown.state) == "This very run was made."

@@ -320,9 +320,16 @@ def test_what_does_not_fit_says_the_way_out():
         Service(big, H100, ASSUMED, Layout(tensor=3))
     with pytest.raises(LayoutError, match="a service knows tensor and pipeline parallelism"):
         Service(MODELS["mixtral_8x7b"], H100, ASSUMED, Layout(tensor=2, experts=4))
-    for wrong in (0, -1, 2.5):
+    for wrong in (0, -1, 2.5, True):
         with pytest.raises(CapacityError, match=f"max_sequences = {wrong}"):
             small(max_sequences=wrong)
+    assert small(max_sequences=numpy.int64(7)).largest_batch(100) == 7
+    for wrong in ("memory_utilisation", "n_gpus"):
+        with pytest.raises(TypeError, match=f"given has {wrong}; .* n_gpus comes from the layout"):
+            small(given={wrong: 1})
+    for prompt, output in ((1000, 0), (0, 10), (1000, math.nan)):
+        with pytest.raises(CapacityError, match=f"{prompt} prompt and {output} output tokens; a request has at least one of both"):
+            small().under_load(1, prompt, output)
     with pytest.raises(CapacityError, match="not one sequence of 2,000,050 tokens fits"):
         small().saturation_rate(2_000_000, 100)
     with pytest.raises(CapacityError, match=r"no load keeps TTFT up to inf s and TPOT up to 0\.001 s: a request alone .*use more GPUs"):
@@ -332,8 +339,43 @@ def test_what_does_not_fit_says_the_way_out():
             fewest_gpus(small(), rate, 1000, 100)
         with pytest.raises(ValueError, match="positive number of requests"):
             small().under_load(rate, 1000, 100)
+    with pytest.raises(CapacityError, match="groups is empty"):
+        fewest_gpus(small(), 10, 1000, 100, groups=())
     with pytest.raises(CapacityError, match=r"no group of GPUs will do\. 1: no load keeps .* \| 3: .*32 query heads"):
         fewest_gpus(small(), 10, 1000, 100, tpot_limit=1e-4, groups=(1, 3))
+
+
+@pytest.mark.parametrize("quantile", [0, 1, 99, -0.5, math.nan])
+def test_a_quantile_is_a_share(quantile):
+    service = small(max_sequences=8)
+    under = service.under_load(1, 1000, 100)
+    for wrong in (under.ttft_quantile, under.tpot_quantile, under.chain.batch_quantile, under.chain.wait_quantile,
+                  lambda share: service.largest_rate(1000, 100, quantile=share), lambda share: fewest_gpus(service, 1, 1000, 100, quantile=share)):
+        with pytest.raises(ValueError, match=f"quantile = {quantile}; it must be a share above 0 and below 1"):
+            wrong(quantile)
+
+
+def test_who_misses_a_limit_is_told_by_how_much():
+    service = small(layout=Layout(stages=2))
+    alone = service.under_load(service.saturation_rate(1000, 100) * 1e-6, 1000, 100)
+    limit = float(alone.ttft + alone.ttft_quantile(0.99)) / 2  # a mean would keep it
+    with pytest.raises(CapacityError, match=rf"a request alone on 2 x H100 .* takes {float(alone.ttft_quantile(0.99)):.3g} s"):
+        service.largest_rate(1000, 100, ttft_limit=limit)
+
+
+@pytest.mark.filterwarnings("error")
+def test_replies_of_one_token_are_prompts_alone():
+    service = small(max_sequences=8)
+    points, under = service.frontier(1000, 1), service.under_load(1.0, 1000, 1)
+    assert set(points["tpot"]) == {0} and set(points["user"]) == {inf} and numpy.allclose(points["gpu"], 1 / service.prefill_seconds(1000))
+    assert under.tpot == under.tpot_quantile(0.99) == 0 and under.request_seconds == under.ttft < under.ttft_quantile(0.99)
+
+
+def test_close_to_saturation_a_full_batch_is_what_it_is():
+    """The wait grows without end, and must not take digits from the time in the batch."""
+    service = small(max_sequences=64)
+    under = service.under_load(service.saturation_rate(1000, 200) * (1 - 1e-13), 1000, 200)
+    assert under.tpot == pytest.approx(float(under.tpot_quantile(0.99)), rel=1e-9) and under.ttft > 1e9
 
 
 # --- costs of steps ----------------------------------------------------------------------------------------------------
@@ -492,6 +534,9 @@ def test_counters_that_cannot_be_true_are_refused():
         for wrong in (0, -1, math.nan, inf):
             with pytest.raises(MeterError, match=f"{name} = {wrong}"):
                 time_of_counters(service, **counters | {name: wrong})
+    with pytest.raises(MeterError, match="running = 0.5; a batch holds at least one request"):
+        time_of_counters(service, **counters | {"running": 0.5})
+    assert set(dollars(service, dict.fromkeys(USES, 0.0), gpu_price=1e-3).values()) == {0}
     with pytest.raises(MeterError, match="999 output tokens for 1,000 requests"):
         time_of_counters(service, **counters | {"output_tokens": 999})
     with pytest.raises(MeterError, match=r"take \d+\.\d\d times the period: 0\.\d\d of it for prompts .* is `running` the mean of a replica"):

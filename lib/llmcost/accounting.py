@@ -46,15 +46,17 @@ def time_of_counters(service: Service, period_seconds: float, requests: float, p
     ----------
     period_seconds : length of the period
     requests, prompt_tokens, output_tokens : totals of the period, cached prompt tokens left out
-    running : mean number of requests in the batch while there was one
+    running : mean number of requests in the batch while there was one, so at least 1
 
-    Raises `MeterError` for counters that are not positive, or that take more time than there was.
+    Raises `MeterError` for counters that are not positive, that contradict each other, or that take more time than there was.
     """
     counters = {"period_seconds": period_seconds, "requests": requests, "prompt_tokens": prompt_tokens, "output_tokens": output_tokens,
                 "running": running}
     for name, value in counters.items():
         if not 0 < value < numpy.inf:
             raise MeterError(f"{name} = {value!r}; it must be above 0")
+    if running < 1:
+        raise MeterError(f"running = {running:g}; a batch holds at least one request: leave out the time in which there was none")
     if output_tokens < requests:
         raise MeterError(f"{output_tokens:,.0f} output tokens for {requests:,.0f} requests; each has at least one")
     each = prompt_tokens / requests
@@ -73,7 +75,6 @@ def time_of_counters(service: Service, period_seconds: float, requests: float, p
 
 
 def dollars(service: Service, seconds: Mapping[str, float], gpu_price: float) -> dict[str, float]:
-    """Rent of one replica by use."""
+    """Rent of one replica by use, in USD; `gpu_price` is that of one GPU in USD per second."""
     rent = economics.hardware_price(gpu_price, service.layout.n_gpus)
-    return {use: economics.used_usd(economics.period_usd(rent, sum(seconds.values())), spent / sum(seconds.values()))
-            for use, spent in seconds.items()}
+    return {use: economics.period_usd(rent, spent) for use, spent in seconds.items()}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy
 
-from .workload import Request, TraceError
+from .workload import Request, TraceError, check_counts
 
 Lengths = Callable[[numpy.random.Generator, int], numpy.ndarray]
 """Draws so many whole numbers of tokens."""
@@ -23,7 +23,7 @@ def bursty(rate: float, count: int, variation: float, seed: int = 0) -> numpy.nd
     Raises `TraceError` for a rate, a count or a variation that make no sense.
     """
     _positive(rate=rate)
-    _whole(count=count)
+    check_counts(count=count)
     if not 0 <= variation < numpy.inf:
         raise TraceError(f"variation = {variation!r}; it is 0 for a clock, 1 for Poisson, more for bursts")
     if variation == 0:
@@ -34,7 +34,7 @@ def bursty(rate: float, count: int, variation: float, seed: int = 0) -> numpy.nd
 
 def fixed(tokens: int) -> Lengths:
     """Every length the same."""
-    _whole(tokens=tokens)
+    check_counts(tokens=tokens)
     return lambda rng, count: numpy.full(count, tokens)
 
 
@@ -70,7 +70,7 @@ def requests(times: Sequence[float], prompts: Lengths, outputs: Lengths, seed: i
 
 def closed_loop(users: int, each: int, prompts: Lengths, outputs: Lengths, think_seconds: float = 0.0, seed: int = 0) -> list[Request]:
     """`users` who each send `each` requests, the next one `think_seconds` after the end of the last."""
-    _whole(users=users, each=each)
+    check_counts(users=users, each=each)
     drawn = requests(numpy.zeros(users * each), prompts, outputs, seed)
     return [request if i < users else Request(think_seconds, request.prompt_tokens, request.output_tokens, after=i - users)
             for i, request in enumerate(drawn)]
@@ -83,7 +83,7 @@ def conversations(times: Sequence[float], turns: int, first_tokens: int, questio
     The next turn comes `think_seconds` after the reply, a number or a distribution. All that was said before can be found in a
     prefix cache, under the number of the conversation.
     """
-    _whole(turns=turns, first_tokens=first_tokens, question_tokens=question_tokens, reply_tokens=reply_tokens)
+    check_counts(turns=turns, first_tokens=first_tokens, question_tokens=question_tokens, reply_tokens=reply_tokens)
     rng = numpy.random.default_rng([seed, 4])
     found = []
     for number, time in enumerate(times):
@@ -101,9 +101,3 @@ def _positive(**given):
     for name, value in given.items():
         if not 0 < value < numpy.inf:
             raise TraceError(f"{name} = {value!r}; it must be above 0")
-
-
-def _whole(**given):
-    for name, value in given.items():
-        if not isinstance(value, (int, numpy.integer)) or value < 1:
-            raise TraceError(f"{name} = {value!r}; it must be a whole number from 1 on")

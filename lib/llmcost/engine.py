@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import inf
 
-from .workload import TraceError
+from .workload import TraceError, check_counts
 
 POLICIES = ("static", "continuous", "chunked")
 
@@ -36,10 +36,7 @@ def check_engine(engine: Engine) -> None:
     """Raise `TraceError` unless the limits make sense."""
     if engine.policy not in POLICIES:
         raise TraceError(f"policy = {engine.policy!r}; it is one of {', '.join(POLICIES)}")
-    for name in ("max_sequences", "max_batched_tokens", "kv_blocks", "block_tokens"):
-        value = getattr(engine, name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise TraceError(f"engine with {name} = {value!r}; it must be a whole number from 1 on")
+    check_counts(**{name: getattr(engine, name) for name in ("max_sequences", "max_batched_tokens", "kv_blocks", "block_tokens")})
     if not engine.prefix_capacity >= 0 or not engine.prefix_ttl >= 0:
         raise TraceError(f"prefix cache with capacity {engine.prefix_capacity} and TTL {engine.prefix_ttl}; both must be 0 "
                          f"or more")

@@ -7,7 +7,7 @@ import numpy
 
 from .engine import Engine, check_engine
 from .scheduling import StepSeconds, simulate
-from .workload import Request, Run, TraceError, check_requests
+from .workload import Request, Run, TraceError, check_counts, check_requests
 
 
 def simulate_fleet(requests: Sequence[Request], engine: Engine, step_seconds: StepSeconds, replicas: int) -> Run:
@@ -17,7 +17,7 @@ def simulate_fleet(requests: Sequence[Request], engine: Engine, step_seconds: St
     """
     check_engine(engine)
     check_requests(requests)
-    _check_count("replicas", replicas)
+    check_counts(replicas=replicas)
     home: list[int] = []
     order = sorted((i for i, request in enumerate(requests) if request.after is None), key=lambda i: (requests[i].arrival, i))
     turn = {i: place % replicas for place, i in enumerate(order)}
@@ -63,8 +63,7 @@ def simulate_split(requests: Sequence[Request], split: Split) -> Run:
     Raises `TraceError` as `llmcost.scheduling.simulate` does, and for requests that come after others.
     """
     check_requests(requests)
-    for name in ("n_prefill", "n_decode"):
-        _check_count(name, getattr(split, name))
+    check_counts(n_prefill=split.n_prefill, n_decode=split.n_decode)
     if late := [i for i, request in enumerate(requests) if request.after is not None]:
         raise TraceError(f"request {late[0] + 1} comes after another; with prefill and decode apart, give each its time of arrival")
     first = simulate_fleet([replace(request, output_tokens=1) for request in requests], split.prefill, split.prefill_seconds, split.n_prefill)
@@ -114,8 +113,3 @@ def _add(run, other):
     run.peak_blocks = max(run.peak_blocks, other.peak_blocks)
     for name in ("steps", "slot_steps", "wasted_slot_steps"):
         setattr(run, name, getattr(run, name) + getattr(other, name))
-
-
-def _check_count(name, value):
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise TraceError(f"{name} = {value!r}; it must be a whole number from 1 on")

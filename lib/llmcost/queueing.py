@@ -17,6 +17,8 @@ class Chain:
     resident_seconds : [B] time of a request in a batch that stays 1, 2, ... B large
     rate : requests each second; any shape
 
+    Raises `ValueError` for times or rates that are not positive and finite.
+
     Attributes
     ----------
     probabilities : [..., B + 1] of a batch of 0, 1, ... B; those with a queue behind a full batch count as B
@@ -71,14 +73,27 @@ class Chain:
         return (self.batch + self.queue) / self.rate
 
     def batch_quantile(self, quantile: float):
-        """Smallest batch that is not exceeded for this share of the time; NaN where nothing is steady."""
+        """Smallest batch that is not exceeded for this share of the time; NaN where nothing is steady.
+
+        Raises `ValueError` for a share that is not between 0 and 1.
+        """
+        _check_share(quantile)
         reached = numpy.cumsum(self.probabilities, axis=-1) >= quantile - 1e-12
         return numpy.where(numpy.isnan(self.batch), numpy.nan, reached.argmax(axis=-1))
 
     def wait_quantile(self, quantile: float):
-        """Wait in the queue that this share of the requests does not exceed: beyond a full batch, waits are exponential."""
+        """Wait in the queue that this share of the requests does not exceed: beyond a full batch, waits are exponential.
+
+        Raises `ValueError` for a share that is not between 0 and 1.
+        """
+        _check_share(quantile)
         exceeds = numpy.maximum(self.waiting_share / (1 - quantile), 1)
         return numpy.log(exceeds) / (self.full_rate - self.rate)
+
+
+def _check_share(quantile):
+    if not 0 < quantile < 1:
+        raise ValueError(f"quantile = {quantile!r}; it must be a share above 0 and below 1, such as 0.99")
 
 
 def erlang_c(servers: int, offered: float) -> float:

@@ -15,7 +15,7 @@ from math import inf, isfinite
 import numpy
 
 from . import capacity, collectives, engine_steps, layouts, load, parallelism, phases
-from .faces import at
+from .faces import at, formulas, parameters
 from .layouts import Layout, LayoutError
 from .queueing import Chain
 
@@ -37,9 +37,10 @@ class Service:
     layout : how the model is spread; tensor and pipeline parallelism, and replicas
     weight_bytes_per_param, kv_bytes_per_element, activation_bytes_per_element : of the number formats
     max_sequences : sequences that the engine takes at most
-    given : further parameters by name, such as `memory_utilization`
+    given : further parameters by name, such as `memory_utilization`; `n_gpus` comes from the layout
 
-    Raises `LayoutError` for a layout that is not possible, and `CapacityError` for weights that do not fit.
+    Raises `LayoutError` for a layout that is not possible, `CapacityError` for weights that do not fit, and `TypeError` for a
+    name in `given` that no formula takes.
     """
 
     model: object
@@ -57,7 +58,9 @@ class Service:
             raise LayoutError(f"{self.layout} is not possible for {self.model.name}: {'; '.join(found)}")
         if self.layout.experts > 1 or self.layout.context > 1:
             raise LayoutError(f"{self.layout} spreads experts or contexts; a service knows tensor and pipeline parallelism")
-        if not isinstance(self.max_sequences, int) or self.max_sequences < 1:
+        if unknown := [name for name in self.given if name == "n_gpus" or not any(name in parameters(one) for one in formulas().values())]:
+            raise TypeError(f"given has {', '.join(unknown)}; it takes parameters of formulas by name, and n_gpus comes from the layout")
+        if not isinstance(self.max_sequences, (int, numpy.integer)) or isinstance(self.max_sequences, bool) or self.max_sequences < 1:
             raise CapacityError(f"max_sequences = {self.max_sequences!r}; it must be a whole number from 1 on")
         if self.kv_room() <= 0:
             raise CapacityError(f"{self.model.name} does not fit: each of {self.layout.n_gpus} {self.gpu.name} would hold "
@@ -148,7 +151,12 @@ class Service:
     # --- under a load ---------------------------------------------------------------------------------
 
     def resident_seconds(self, prompt_tokens: int, output_tokens: int) -> numpy.ndarray:
-        """[B] seconds of a request in a batch that stays 1, 2, … as large as fits."""
+        """[B] seconds of a request in a batch that stays 1, 2, … as large as fits.
+
+        Raises `CapacityError` where not one fits, or for a request without a token.
+        """
+        if not (prompt_tokens >= 1 and output_tokens >= 1):
+            raise CapacityError(f"{prompt_tokens} prompt and {output_tokens} output tokens; a request has at least one of both")
         context = phases.mean_context(prompt_tokens, output_tokens)
         most = self.largest_batch(context)
         if most < 1:
@@ -158,25 +166,30 @@ class Service:
         return load.resident_seconds(batches, output_tokens, self.step(batches, context)["step"], self.prompt_engine_seconds(prompt_tokens))
 
     def under_load(self, rate, prompt_tokens: int, output_tokens: int) -> "Operation":
-        """What `rate` requests each second, over all replicas, make of the service; `rate` may be an array."""
+        """What `rate` requests each second, over all replicas, make of the service; `rate` may be an array.
+
+        Raises `ValueError` for a rate that is not positive and finite, and `CapacityError` where not one request fits.
+        """
         return Operation(self, rate, prompt_tokens, output_tokens)
 
     def largest_rate(self, prompt_tokens: int, output_tokens: int, ttft_limit: float = inf, tpot_limit: float = inf,
                      quantile: float = 0.99) -> float:
         """Largest rate, over all replicas, at which this share of the requests keeps both limits; found by bisection.
 
-        Raises `CapacityError` when a request alone misses a limit.
+        Without limits it is the saturation rate. Raises `CapacityError` when a request alone misses a limit.
         """
         highest = self.saturation_rate(prompt_tokens, output_tokens)
+
         def kept(rate):
             operation = self.under_load(rate, prompt_tokens, output_tokens)
             return bool(operation.ttft_quantile(quantile) <= ttft_limit and operation.tpot_quantile(quantile) <= tpot_limit)
+
         low, high = highest * 1e-6, highest * (1 - 1e-9)
         if not kept(low):
             alone = self.under_load(low, prompt_tokens, output_tokens)
             raise CapacityError(f"no load keeps TTFT up to {ttft_limit:g} s and TPOT up to {tpot_limit:g} s: a request alone on "
-                                f"{self.layout.tensor} x {self.gpu.name} takes {float(alone.ttft):.3g} s and "
-                                f"{float(alone.tpot) * 1e3:.3g} ms per token; use more GPUs for a replica, fewer bytes, or looser limits")
+                                f"{self.layout.n_gpus} x {self.gpu.name} takes {float(alone.ttft_quantile(quantile)):.3g} s and "
+                                f"{float(alone.tpot_quantile(quantile)) * 1e3:.3g} ms per token; use more GPUs for a replica, fewer bytes, or looser limits")
         for _ in range(50):
             middle = (low + high) / 2
             low, high = (middle, high) if kept(middle) else (low, middle)
@@ -188,19 +201,24 @@ class Service:
         return self.layout.replicas * float(load.service_rate(len(times), times[-1]))
 
     def frontier(self, prompt_tokens: int, output_tokens: int) -> dict[str, numpy.ndarray]:
-        """For each batch that fits, always full: "batch", "tpot" as users see it, "user" and "gpu" tokens per second."""
+        """For each batch that fits, always full: "batch", "tpot" as users see it, "user" and "gpu" tokens per second.
+
+        Replies of one token have no time per output token: "tpot" is 0 for them, and "user" infinite.
+        """
         times = self.resident_seconds(prompt_tokens, output_tokens)
         batch = numpy.arange(1, len(times) + 1)
         tpot = load.loaded_tpot(times, self.prompt_engine_seconds(prompt_tokens), output_tokens)
         replies = load.reply_tokens_per_second(load.service_rate(batch, times), output_tokens)
-        return {"batch": batch, "tpot": tpot, "user": 1 / tpot, "gpu": replies / self.layout.n_gpus}
+        with numpy.errstate(divide="ignore"):
+            return {"batch": batch, "tpot": tpot, "user": 1 / tpot, "gpu": replies / self.layout.n_gpus}
 
 
 class Operation:
     """A service under one load or an array of loads: everything here is an output of the rate.
 
     Means and quantiles are those of a chain of batches (`llmcost.queueing.Chain`); the time to first token adds the prompts
-    that go first. NaN from saturation on.
+    that go first. Times are in seconds, and everything has the shape of the rate; NaN from saturation on. A quantile is a share
+    above 0 and below 1, else a `ValueError` is raised.
     """
 
     def __init__(self, service: Service, rate, prompt_tokens: int, output_tokens: int):
@@ -241,7 +259,8 @@ class Operation:
     @property
     def tpot(self):
         """Mean time per output token."""
-        return load.loaded_tpot(self.chain.stay_seconds - self.chain.wait_seconds, self._prompt, self.output_tokens)
+        in_batch = self.chain.batch / self.chain.rate  # Little's law
+        return load.loaded_tpot(in_batch, self._prompt, self.output_tokens)
 
     @property
     def request_seconds(self):
@@ -262,13 +281,13 @@ class Operation:
 
         The queue of prompts is taken as exponential with its mean.
         """
-        prompts = self._prompt_queue() * numpy.log(numpy.maximum(self._each * self._prompt / (1 - quantile), 1))\
-            / numpy.maximum(self._each * self._prompt, 1e-12)
-        batch = numpy.maximum(self.chain.batch_quantile(quantile), 1)
-        return self.chain.wait_quantile(quantile) + load.loaded_ttft(prompts, 2 * self._step(batch), self._own_prompt)
+        wait, batch = self.chain.wait_quantile(quantile), numpy.maximum(self.chain.batch_quantile(quantile), 1)
+        busy = self._each * self._prompt  # share of the time in which a prompt finds others before it
+        prompts = self._prompt_queue() / busy * numpy.log(numpy.maximum(busy / (1 - quantile), 1))
+        return wait + load.loaded_ttft(prompts, 2 * self._step(batch), self._own_prompt)
 
     def usd_per_token(self, gpu_price: float):
-        """Rent of all GPUs over all output tokens, at this load."""
+        """Rent of all GPUs over all output tokens, at this load, in USD; `gpu_price` is that of one GPU in USD per second."""
         return gpu_price * self.service.layout.total_gpus / self.output_tokens_per_second
 
 
@@ -278,7 +297,7 @@ def fewest_gpus(service: Service, rate: float, prompt_tokens: int, output_tokens
 
     Each size of a tensor-parallel group in `groups` is tried, with as many replicas as it takes.
 
-    Raises `CapacityError` with the reason of each group when none will do.
+    Raises `CapacityError` for a rate that is not positive and finite, and with the reason of each group when none will do.
     """
     if not isfinite(rate) or rate <= 0:
         raise CapacityError(f"rate = {rate!r}; it must be a positive number of requests each second")
@@ -293,5 +312,5 @@ def fewest_gpus(service: Service, rate: float, prompt_tokens: int, output_tokens
         fleet = replace(one, layout=replace(one.layout, replicas=int(load.replicas_for_rate(rate, each))))
         found.append((fleet.layout.total_gpus, fleet))
     if not found:
-        raise CapacityError("no group of GPUs will do. " + " | ".join(reasons))
+        raise CapacityError("no group of GPUs will do. " + (" | ".join(reasons) or "groups is empty"))
     return sorted(found, key=lambda pair: pair[0])

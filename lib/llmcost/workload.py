@@ -54,6 +54,13 @@ def check_requests(requests: Sequence[Request]) -> None:
         seen[request.id] = row
 
 
+def check_counts(**given: int) -> None:
+    """Raise `TraceError`, with the name, unless every value is a whole number from 1 on."""
+    for name, value in given.items():
+        if not isinstance(value, (int, numpy.integer)) or isinstance(value, bool) or value < 1:
+            raise TraceError(f"{name} = {value!r}; it must be a whole number from 1 on")
+
+
 @dataclass
 class Run:
     """What happened to each request, in the order given, in seconds; NaN where it was rejected.

@@ -284,7 +284,7 @@
     const count = Math.floor(valueOf(most, known));
     const key = JSON.stringify([resident, count, names.map((name) => known[name])]);
     if (key !== lastTimes.key) {
-      const times = Array.from({ length: Math.max(0, count || 0) }, (_, i) => valueOf(resident, { ...known, batch: i + 1 }));
+      const times = Array.from({ length: Number.isFinite(count) ? Math.max(0, count) : 0 }, (_, i) => valueOf(resident, { ...known, batch: i + 1 }));
       lastTimes = { key, times };
     }
     return lastTimes.times;
@@ -295,7 +295,7 @@
     const most = times.length;
     const fullRate = most / times[most - 1];
     const overflow = rate / fullRate;
-    if (!(overflow < 1)) return new Proxy({}, { get: () => () => NaN });
+    if (!(rate > 0 && overflow < 1 && times.every((time) => time > 0 && time < Infinity))) return new Proxy({}, { get: () => () => NaN });
     const logs = [0];
     for (let n = 1; n <= most; n++) logs.push(logs[n - 1] + Math.log(rate) + Math.log(times[n - 1] / n));
     const top = logs.reduce((a, b) => Math.max(a, b));
@@ -347,8 +347,8 @@
     const near = placeNear(spec.runs, now);
     const sliders = slidersOf(spec).filter(({ name }) => name in near);
     const isExact = sliders.every(({ name }) => now[name] === near[name]);
-    const told = sliders.map(({ name, label: text, unit }) => `${text.toLowerCase()} ${format(near[name], unit)}`).join(", ");
-    return `${isExact ? "This very run was made" : "Nearest run"}: ${told}.`;
+    const told = sliders.map(({ name, label: text, unit }) => `${text[0].toLowerCase()}${text.slice(1)} ${format(near[name], unit)}`).join(", ");
+    return `${isExact ? "This very run was made" : "Nearest run"}${told ? ": " : ""}${told}.`;
   }
 
   // Complete picks: what is missing or not on offer becomes the default.

@@ -63,9 +63,12 @@ def explore(id: str, title: str, caption: str, outputs: Sequence[dict], choices:
     code : the line of Python for the first output, with {names}, where `at` alone does not give it
     fixed : parameters with one value throughout
 
-    Raises `ExploreError` when a formula lacks a parameter, or a slider or what is pasted changes nothing.
+    Raises `ExploreError` when a formula, a line of Python or a recorded curve lacks what it needs, or a slider or what is pasted
+    changes nothing.
     """
-    used = _names_used(outputs, drawing) | set(runs["axes"] if runs else ())
+    used = _names_used(outputs, drawing) | set(runs["axes"] if runs else ()) | _names_typed(code)
+    if outputs and not code and "formula" not in outputs[0]:
+        raise ExploreError(f"{id}: {outputs[0]['label']} has no formula to show as a line of Python; give code=…")
     if unknown := sorted(set(fixed) - used):
         raise ExploreError(f"{id}: no formula here uses {', '.join(unknown)}")
     spec = {"id": identifier(id), "title": title, "caption": caption, "fixed": numbers(fixed),
@@ -96,6 +99,11 @@ def _names_used(outputs: Sequence[dict], drawing: dict | None) -> set[str]:
             used |= set(faces.leaves(faces.formulas()[inner["formula"]]))
         used |= needed(standing_for(line))
     return used
+
+
+def _names_typed(template: str) -> set[str]:
+    """The {names} in a line of Python."""
+    return set(re.findall(r"\{(\w+)\}", template))
 
 
 def _names_drawn(drawing: Mapping) -> set[str]:
@@ -200,6 +208,11 @@ def _check(spec: dict) -> None:
             if unheard := _unheard({"repeats": line.get("repeats", {}), **inner}):
                 raise ExploreError(f"{spec['id']}: {inner['formula']} does not take {', '.join(sorted(unheard))}; "
                                    f"it takes {', '.join(faces.leaves(faces.formulas()[inner['formula']]))}")
+    for line in (curve for curve in (spec["plot"] or {}).get("curves", []) if "recorded" in curve):
+        runs, moved = spec.get("runs", {"axes": {}, "columns": {}}), {spec["plot"]["x"]["name"], *line["with"]}
+        if line["recorded"] not in runs["columns"] or moved - set(runs["axes"]):
+            raise ExploreError(f"{spec['id']}: the curve {line['label']} shows {line['recorded']} along {', '.join(sorted(moved))}; the runs "
+                               f"have {', '.join(runs['columns']) or 'no results'} along {', '.join(runs['axes']) or 'nothing'}; record it with runs=recorded(…)")
     every_value = [standing_for(line) for line in [*_fixed_lines(spec), *_curves(spec)]]
     heard = _names_drawn(spec["plot"] or {}).union(*map(needed, every_value), spec.get("runs", {}).get("axes", {}))
     if dead := [slider["name"] for slider in spec["sliders"] if slider["name"] not in heard]:
@@ -217,10 +230,13 @@ def _unheard(line: dict) -> set[str]:
 
 
 def _check_names(spec: dict, known: set[str], picks: Mapping[str, str]) -> None:
-    drawing = spec["plot"] or {}
+    drawing, typed = spec["plot"] or {}, _names_typed((spec["python"] or {}).get("template", ""))
     where = "".join(f" when {name} is {key}" for name, key in picks.items())
     if lacking := _names_drawn(drawing) - known:
         raise ExploreError(f"{spec['id']}: the drawing needs {', '.join(sorted(lacking))}{where}")
+    records = {choice["name"] for choice, option in zip(spec["choices"], _picked(spec, picks)) if "python" in option}
+    if lacking := typed - known - records:
+        raise ExploreError(f"{spec['id']}: the line of Python needs {', '.join(sorted(lacking))}{where}")
     axis = {drawing["x"]["name"]} if "x" in drawing else set()
     for line, there in [*((line, known) for line in _fixed_lines(spec)), *((line, known | axis) for line in _curves(spec))]:
         if lacking := needed(standing_for(line)) - there:
@@ -260,6 +276,8 @@ def _number(value: float) -> str:
 
 def _literal(value: float, scale: str | None) -> str:
     """`value` as it is typed: where `scale` is given and twelve digits are all it has, as in 3/1e6."""
+    if not math.isfinite(value):
+        return f'float("{float(value)}")'
     if scale:
         short = float(f"{value * float(scale):.12g}")
         if math.isclose(short / float(scale), value, rel_tol=1e-14):

@@ -159,10 +159,12 @@ def from_chain(take: str, resident: dict, most, rate: str, at: float = 0.0) -> d
     """What stands for a parameter: a mean or a quantile of a chain of batches in its steady state.
 
     `resident` is the time of a request in a batch, a `computed` of `batch`; `most` the largest batch, `rate` the name of the rate;
-    `at` is the share of a quantile. Raises `ExploreError` for a name that a chain does not have.
+    `at` is the share of a quantile. Raises `ExploreError` for a name that a chain does not have, and for a quantile without a share.
     """
     if take not in TAKES:
         raise ExploreError(f"a chain has no {take!r}; it has {', '.join(TAKES)}")
+    if take.endswith("_quantile") and not 0 < at < 1:
+        raise ExploreError(f"{take} at {at}: give the share that it does not exceed, above 0 and below 1, as in at=0.99")
     names = sorted(needed(resident) - {"batch"})
     return {"chain": {"resident": resident, "most": most, "rate": rate, "names": names}, "take": take, "at": at}
 

@@ -11,9 +11,11 @@ from .parts import ExploreError
 def recorded(run: Callable[..., Mapping[str, float]], **axes: Sequence[float]) -> dict:
     """The results of `run` for every combination of `axes`, by name, for `explore(runs=...)`.
 
-    Raises `ExploreError` when runs give different names, or a name that is an axis.
+    Raises `ExploreError` without a run, or when runs give different names, or a name that is an axis.
     """
     points = list(itertools.product(*axes.values()))
+    if not points:
+        raise ExploreError(f"nothing to run: each of {', '.join(axes)} needs at least one value")
     found = [run(**dict(zip(axes, point))) for point in points]
     if any(set(one) != set(found[0]) for one in found) or set(found[0]) & set(axes):
         raise ExploreError(f"runs must give the same names each time, and none of {', '.join(axes)}")
@@ -26,7 +28,12 @@ def _six_digits(value: float) -> float | None:
 
 
 def place_near(runs: Mapping, state: Mapping) -> dict[str, float]:
-    """The point of the grid that is nearest to `state`, axis by axis."""
+    """The point of the grid that is nearest to `state`, axis by axis; of two as near, the one that comes first.
+
+    Raises `ExploreError` for an axis that is not in `state`.
+    """
+    if lacking := [name for name in runs["axes"] if name not in state]:
+        raise ExploreError(f"runs were recorded along {', '.join(lacking)}; add a slider, a choice or a fixed value for it")
     return {name: min(values, key=lambda value: abs(value - state[name])) for name, values in runs["axes"].items()}
 
 
@@ -43,5 +50,6 @@ def told_near(spec: Mapping, state: Mapping) -> str:
     near = place_near(spec["runs"], state)
     sliders = [slider for slider in spec["sliders"] if slider["name"] in near]
     exact = all(state[slider["name"]] == near[slider["name"]] for slider in sliders)
-    told = ", ".join(f"{slider['label'].lower()} {format_value(near[slider['name']], slider['unit'])}" for slider in sliders)
-    return f"{'This very run was made' if exact else 'Nearest run'}: {told}."
+    told = ", ".join(f"{label[:1].lower()}{label[1:]} {format_value(near[name], unit)}"
+                     for name, label, unit in ((slider["name"], slider["label"], slider["unit"]) for slider in sliders))
+    return f"{'This very run was made' if exact else 'Nearest run'}{': ' if told else ''}{told}."

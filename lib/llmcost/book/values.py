@@ -19,7 +19,7 @@ TAKES = ("batch", "waiting_share", "wait_seconds", "stay_seconds", "batch_quanti
 def evaluate(value, state: Mapping):
     """The number that `value` stands for in `state`, or an array where one is in it.
 
-    Infinite where a formula divides by zero or no number keeps a limit, NaN where nothing is steady.
+    Infinite where a formula divides by zero or no number keeps a limit, NaN where a chain makes no sense or nothing is steady.
     """
     if isinstance(value, (int, float)):
         return value
@@ -33,6 +33,8 @@ def evaluate(value, state: Mapping):
         return _smallest(value["smallest"], state)
     if "ratio" in value:
         over, under = (evaluate(one, state) for one in value["ratio"])
+        if isinstance(under, numpy.ndarray):
+            return numpy.where(under == 0, math.inf, over / numpy.where(under == 0, 1, under))
         return over / under if under else math.inf
     if "sum" in value:
         return sum(evaluate(one, state) for one in value["sum"])
@@ -56,19 +58,18 @@ def needed(value) -> set[str]:
         return set()
     if isinstance(value, str):
         return set(faces.leaves(faces.formulas()[value])) if value in faces.formulas() else {value}
-    if "value" in value:
-        return (needed(value["value"]) - set(value["with"])).union(*map(needed, value["with"].values()))
     if "chain" in value:
         return (needed(value["chain"]["resident"]) - {"batch"}) | needed(value["chain"]["most"]) | needed(value["chain"]["rate"])
     if "smallest" in value:
         search = value["smallest"]
-        return (needed(search["of"]) | needed(search["limit"])) - {search["name"]}
+        return (needed(search["of"]) - {search["name"]}) | needed(search["limit"])
     if inner := value.get("ratio") or value.get("sum"):
         return set().union(*map(needed, inner))
     on_top = value["with"]
     numbers = {name for name, one in on_top.items() if isinstance(one, (int, float))}
     inner = set().union(*(needed(one) for one in on_top.values())) - numbers
-    return (set(faces.leaves(faces.formulas()[value["formula"]])) - set(on_top)) | inner
+    outer = needed(value["value"]) if "value" in value else set(faces.leaves(faces.formulas()[value["formula"]]))
+    return (outer - set(on_top)) | inner
 
 
 def formulas_in(value):
@@ -78,18 +79,21 @@ def formulas_in(value):
     if "formula" in value:
         yield value
     for inner in (value.get("value"), *value.get("with", {}).values(), *value.get("chain", {}).values(), value.get("smallest", {}).get("of"),
-                  *value.get("ratio", ()), *value.get("sum", ())):
+                  value.get("smallest", {}).get("limit"), *value.get("ratio", ()), *value.get("sum", ())):
         yield from formulas_in(inner)
 
 
 def _from_chain(value, state) -> float:
     chain = value["chain"]
-    most = evaluate(chain["most"], state)
-    if not most >= 1:
+    most, rate = evaluate(chain["most"], state), evaluate(chain["rate"], state)
+    if not (1 <= most < math.inf and 0 < rate < math.inf):
         return math.nan
     # One evaluation for all batches: every formula takes arrays.
-    times = evaluate(chain["resident"], {**state, "batch": numpy.arange(1.0, math.floor(most) + 1)})
-    steady = Chain(times, evaluate(chain["rate"], state))
+    batches = numpy.arange(1.0, math.floor(most) + 1)
+    times = numpy.broadcast_to(evaluate(chain["resident"], {**state, "batch": batches}), batches.shape)
+    if not ((times > 0) & (times < math.inf)).all():
+        return math.nan
+    steady = Chain(times, rate)
     taken = getattr(steady, value["take"])
     taken = taken(value["at"]) if callable(taken) else taken
     return float(taken) if steady.overflow < 1 else math.nan

@@ -7,6 +7,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 
 from . import capacity, collectives, parallelism, phases, transformer
 from .faces import at
@@ -53,8 +54,8 @@ def problems(layout: Layout, model) -> list[str]:
     """
     s = getattr(model, "facts", model)
     found = []
-    if low := [name for name in ("tensor", "stages", "experts", "context", "replicas") if getattr(layout, name) < 1]:
-        return [f"{', '.join(low)} must be 1 or more"]
+    if wrong := [name for name, value in vars(layout).items() if not isinstance(value, Integral) or isinstance(value, bool) or value < 1]:
+        return [f"{', '.join(wrong)} must be a whole number from 1 on"]
     if s["n_heads"] % layout.tensor:
         found.append(f"{s['n_heads']} query heads do not divide over {layout.tensor} GPUs of a tensor-parallel group")
     for group in s["layers"]:

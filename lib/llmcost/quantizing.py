@@ -1,7 +1,8 @@
 """Arrays in few bits, for real: codes packed to the byte, scales beside them, and the numbers that come back.
 
-A weight is [inner, columns]. A group of its elements shares a scale: the largest of them lands on the largest code.
-Sources: OCP Microscaling Formats 1.0 (E2M1 with E8M0 scales), OCP FP8 (E4M3), NVIDIA's NVFP4, Frantar 2022 and Lin 2023
+A weight is [inner, columns]. A group of its elements shares a scale: the largest of them lands on the largest code, or, where the
+scale is a power of two, near it.
+Sources: OCP Microscaling Formats 1.0 (E2M1 and E4M3 with E8M0 scales), OCP FP8 (E4M3), NVIDIA's NVFP4, Frantar 2022 and Lin 2023
 (4-bit integers in groups of 128), Dettmers 2022 (8-bit integers by channel and token).
 
     >>> stored = encode(numpy.array([[0.5, -1.0], [0.25, 2.0]]), SCHEMES["int8"])
@@ -72,6 +73,7 @@ SCHEMES: dict[str, Scheme] = {
     "fp8_block": Scheme("e4m3", "fp32", 128, 128),
     "int4_g128": Scheme("int4", "fp16", 128),
     "int4_g32": Scheme("int4", "fp16", 32),
+    "mxfp8": Scheme("e4m3", "e8m0", 32),
     "mxfp4": Scheme("e2m1", "e8m0", 32),
     "nvfp4": Scheme("e2m1", "e4m3", 16, tensor_scale=True),
 }
@@ -105,19 +107,25 @@ class Stored:
 def encode(array, scheme: Scheme) -> Stored:
     """`array` [inner, columns] in the codes and scales of `scheme`, each element to the nearest value, ties to even codes.
 
-    Raises `QuantizingError` for an array of another shape, an empty one, or one with numbers that are not finite.
+    Raises `QuantizingError` for an array of another shape, an empty one, one with numbers that are not finite, or one with numbers so
+    large that a scale does not fit its format.
     """
     array = numpy.asarray(array, dtype=float)
     if array.ndim != 2 or not array.size or not numpy.isfinite(array).all():
         raise QuantizingError(f"an array of shape {array.shape}{'' if numpy.isfinite(array).all() else ' with infinite or missing numbers'}; "
                               f"it must be [inner, columns] of finite numbers, at least one")
     bits, values = ELEMENTS[scheme.element]
-    wanted = _largest(numpy.abs(array), scheme) / values[-1]
+    largest = _largest(numpy.abs(array), scheme)
     tensor_scale = 1.0
-    if scheme.tensor_scale:  # the largest scale of a group lands on the largest number of its format
-        tensor_scale = float(numpy.float32(wanted.max() / ELEMENTS["e4m3"][1][-1])) or 1.0
-    scales = _kept_scales(wanted / tensor_scale, scheme)
-    spread = _spread(_scale_values(scales, scheme) * tensor_scale, array.shape, scheme)
+    with numpy.errstate(over="ignore"):
+        if scheme.tensor_scale:  # the largest scale of a group lands on the largest number of its format
+            tensor_scale = float(numpy.float32(largest.max() / (values[-1] * ELEMENTS["e4m3"][1][-1]))) or 1.0
+        scales = _kept_scales(largest / tensor_scale, scheme)
+        kept = _scale_values(scales, scheme) * tensor_scale
+    if not numpy.isfinite(kept).all():
+        raise QuantizingError(f"the largest element is {largest.max():.6g}; with elements in {scheme.element} its scale does not fit "
+                              f"{'fp32' if scheme.tensor_scale else scheme.scale}")
+    spread = _spread(kept, array.shape, scheme)
     codes = _nearest(numpy.abs(array) / numpy.where(spread > 0, spread, 1), values) | (numpy.signbit(array).astype(numpy.uint8) << (bits - 1))
     return Stored(codes.ravel() if bits == 8 else _packed(codes.ravel()), scales, tensor_scale, array.shape, scheme)
 
@@ -140,19 +148,26 @@ def _spread(scales, shape, scheme):
     return numpy.repeat(numpy.repeat(scales, rows, axis=0)[:shape[0]], columns, axis=1)[:, :shape[1]]
 
 
-def _kept_scales(wanted, scheme):
-    """Scales as they are written: floats, or codes of a float of eight bits."""
-    if scheme.scale == "e8m0":  # a power of two, large enough that nothing is cut off by more than the format says
-        power = numpy.floor(numpy.log2(numpy.where(wanted > 0, wanted * ELEMENTS[scheme.element][1][-1], 1))) - 2
-        return numpy.clip(power + 127, 0, 254).astype(numpy.uint8)
+def _kept_scales(largest, scheme):
+    """Scales as they are written, for the largest element of each group: floats, or codes of a float of eight bits."""
+    most = ELEMENTS[scheme.element][1][-1]
+    if scheme.scale == "e8m0":  # OCP: the power of two of the largest element, less that of the largest value of the format
+        power = _power(numpy.where(largest > 0, largest, 1)) - _power(most)
+        return numpy.clip(power + 127, 0, 255).astype(numpy.uint8)  # 255 is no number
+    wanted = largest / most
     if scheme.scale == "e4m3":
         return _nearest(wanted, ELEMENTS["e4m3"][1])
     return wanted.astype(numpy.float16 if scheme.scale == "fp16" else numpy.float32)
 
 
+def _power(sizes):
+    """The largest whole power of two that is not above each of `sizes`, exactly."""
+    return numpy.frexp(sizes)[1] - 1
+
+
 def _scale_values(scales, scheme):
     if scheme.scale == "e8m0":
-        return 2.0 ** (scales.astype(float) - 127)
+        return numpy.where(scales < 255, 2.0 ** (scales.astype(float) - 127), numpy.nan)
     return ELEMENTS["e4m3"][1][scales] if scheme.scale == "e4m3" else scales.astype(float)
 
 
@@ -192,7 +207,9 @@ class _Rounding(numpy.ndarray):
 def rounded_tokens(x, scheme: Scheme):
     """`x` [..., width] as it comes back from `scheme`, in which every token has scales of its own."""
     rows = numpy.asarray(x, dtype=float).reshape(-1, x.shape[-1])
-    return encode(rows.T, replace(scheme, group_columns=1)).decode().T.reshape(x.shape)
+    scheme = replace(scheme, group_columns=1)
+    pieces = rows[:, None] if scheme.tensor_scale else [rows]  # that scale serves a whole array, so each token is one
+    return numpy.concatenate([encode(piece.T, scheme).decode().T for piece in pieces]).reshape(x.shape)
 
 
 def quantized(decoder, weights: Scheme, activations: Scheme | None = None):
@@ -226,8 +243,8 @@ def quantized(decoder, weights: Scheme, activations: Scheme | None = None):
 def with_outliers(decoder, share: float, times: float, seed: int = 0):
     """`decoder` with the same logits, and some channels of its normalized stream `times` as large as before.
 
-    A `share` of the channels leave each norm larger, and the rows of the matrices that read them are smaller by as much: what
-    trained models do by themselves, and what SmoothQuant moves back. For dense decoders with keys and values of their own.
+    A `share` of the channels leave each norm larger, and the rows of the matrices that read them are smaller by as much:
+    that gives the activations outliers as trained models have them, which SmoothQuant moves back. For dense decoders with keys and values of their own.
 
     Raises `QuantizingError` for a share outside 0 to 1, a factor that is not positive, or a decoder of another kind.
     """

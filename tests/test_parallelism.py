@@ -289,7 +289,8 @@ def test_step_of_a_layout_is_the_step_of_its_group_and_the_talk():
 
 @pytest.mark.parametrize("layout, key, told", [
     (Layout(tensor=3), "llama_3_1_70b", "64 query heads do not divide over 3"),
-    (Layout(tensor=0), "llama_3_1_70b", "tensor must be 1 or more"),
+    (Layout(tensor=0), "llama_3_1_70b", "tensor must be a whole number from 1 on"),
+    (Layout(replicas=2.5), "llama_3_1_70b", "replicas must be a whole number from 1 on"),
     (Layout(stages=81), "llama_3_1_70b", "81 stages for 80 layers"),
     (Layout(experts=8), "llama_3_1_70b", "no experts to spread"),
     (Layout(experts=7), "deepseek_v3", "256 experts do not spread evenly over 7"),

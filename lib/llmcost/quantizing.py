@@ -117,7 +117,7 @@ def encode(array, scheme: Scheme) -> Stored:
     bits, values = ELEMENTS[scheme.element]
     largest = _largest(numpy.abs(array), scheme)
     tensor_scale = 1.0
-    with numpy.errstate(over="ignore"):
+    with numpy.errstate(over="ignore", invalid="ignore"):
         if scheme.tensor_scale:  # the largest scale of a group lands on the largest number of its format
             tensor_scale = float(numpy.float32(largest.max() / (values[-1] * ELEMENTS["e4m3"][1][-1]))) or 1.0
         scales = _kept_scales(largest / tensor_scale, scheme)
@@ -244,7 +244,8 @@ def with_outliers(decoder, share: float, times: float, seed: int = 0):
     """`decoder` with the same logits, and some channels of its normalized stream `times` as large as before.
 
     A `share` of the channels leave each norm larger, and the rows of the matrices that read them are smaller by as much:
-    that gives the activations outliers as trained models have them, which SmoothQuant moves back. For dense decoders with keys and values of their own.
+    that gives the activations outliers as trained models have them, which SmoothQuant moves back. For dense decoders with keys
+    and values of their own.
 
     Raises `QuantizingError` for a share outside 0 to 1, a factor that is not positive, or a decoder of another kind.
     """

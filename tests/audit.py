@@ -99,7 +99,7 @@ def latency(browser, site: str, address: str) -> list[float]:
 
 def main():
     columns = [*CATEGORIES.values(), "kB", "slider median", "slider 95 %"]
-    print(f"{'page':<34}{'on':<9}" + "".join(f"{name:>14}" for name in columns))
+    print(f"{'page':<40}{'on':<9}" + "".join(f"{name:>14}" for name in columns))
     with serving(handler=Compressing) as site, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chrome(), args=ARGUMENTS)
         for address in PAGES:
@@ -108,7 +108,7 @@ def main():
             for desktop in (False, True):
                 scores = lighthouse(site + address, desktop)
                 cells = [*map(str, scores.values()), f"{size:.0f}", *spread]
-                print(f"{address:<34}{'desktop' if desktop else 'mobile':<9}" + "".join(f"{cell:>14}" for cell in cells))
+                print(f"{address:<40}{'desktop' if desktop else 'mobile':<9}" + "".join(f"{cell:>14}" for cell in cells))
         browser.close()
 
 

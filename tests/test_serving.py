@@ -543,3 +543,15 @@ def test_counters_that_cannot_be_true_are_refused():
         time_of_counters(service, **counters | {"output_tokens": 3e7})
     with pytest.raises(MeterError, match="no timeline; simulate it with record=True"):
         time_of_run(service, simulate([Request(0.0, 10, 10)], Engine(), StepCosts(service)))
+
+
+def test_prompts_that_wait_for_each_other_are_a_queue_of_one_server():
+    """M/D/1: one prompt in a step, replies of one token, so that nothing but prompts is in the engine."""
+    prompt_seconds, rate, waits = 0.1, 7.0, []
+    for seed in range(8):
+        asked = requests(poisson(rate, 6000, seed), fixed(100), fixed(1), seed)
+        run = simulate(asked, Engine(policy="continuous", max_batched_tokens=100), lambda *step: prompt_seconds + 0 * numpy.asarray(step[3]))
+        waits.append(float((run.ttft - prompt_seconds)[500:].mean()))
+    spread = 3.5 * numpy.std(waits, ddof=1) / math.sqrt(len(waits))  # 99 % of Student's t with seven degrees
+    assert numpy.mean(waits) == pytest.approx(load.prompt_queue_seconds(rate, prompt_seconds), abs=spread)
+    assert spread < 0.2 * load.prompt_queue_seconds(rate, prompt_seconds)

@@ -9,7 +9,8 @@ import pytest
 
 LIB = Path(__file__).parents[1] / "lib" / "llmcost"
 FORMULAS = {"units", "elementwise", "attention", "attention_work", "moe", "transformer", "capacity", "roofline", "phases",
-            "economics", "engine_steps", "load", "quantization", "bills", "operations", "collectives", "parallelism", "precision", "training", "notation", "formats"}
+            "economics", "engine_steps", "load", "quantization", "bills", "operations", "collectives", "parallelism", "expert_parallelism",
+            "speculation", "disaggregation", "precision", "training", "notation", "formats"}
 MAY_IMPORT = {
     "__init__": set(), "units": set(), "elementwise": set(), "notation": set(), "formats": set(), "config_fields": set(),
     "usage": set(),
@@ -30,6 +31,9 @@ MAY_IMPORT = {
     "operations": {"units", "elementwise", "attention_work", "roofline"},
     "collectives": {"units", "elementwise"},
     "parallelism": {"units", "elementwise", "collectives"},
+    "expert_parallelism": {"units", "elementwise", "moe", "parallelism"},
+    "speculation": {"units", "elementwise", "moe", "phases", "roofline"},
+    "disaggregation": {"units", "elementwise"},
     "layer_operations": {"attention_work", "operations", "roofline"},
     "layers": {"attention", "attention_work", "layer_operations", "transformer"},
     "ledger": {"layer_operations", "layers", "operations", "roofline"},
@@ -47,17 +51,21 @@ MAY_IMPORT = {
     "catalog": {"configs", "notation", "precision", "records"},
     "prices": {"catalog", "records"},
     "faces": {"attention", "attention_work", "moe", "transformer", "precision", "capacity", "roofline", "phases",
-              "bills", "economics", "engine_steps", "load", "quantization", "operations", "collectives", "parallelism", "training", "notation"},
+              "bills", "economics", "engine_steps", "load", "quantization", "operations", "collectives", "parallelism", "training", "notation",
+              "expert_parallelism", "speculation", "disaggregation"},
     "claims": {"catalog", "faces"},
     "layouts": {"capacity", "collectives", "faces", "parallelism", "phases", "transformer"},
     "queueing": set(), "quantizing": set(), "measuring": set(), "measure_cuda": set(),
     "serving": {"capacity", "collectives", "engine_steps", "faces", "layouts", "load", "parallelism", "phases", "queueing"},
+    "routing": set(),
+    "expert_serving": {"capacity", "engine_steps", "expert_parallelism", "layouts", "parallelism", "serving"},
+    "split_fleet": {"attention", "disaggregation", "phases", "serving"}, "price_cards": set(),
     "step_costs": {"attention_work", "engine_steps", "layouts", "moe", "parallelism", "phases", "roofline", "serving"},
     "arrivals": {"workload"}, "traces": {"workload"}, "fleet": {"engine", "scheduling", "workload"},
     "accounting": {"economics", "phases", "serving", "workload"},
     "book": {"catalog", "claims", "faces", "formats", "layers", "notation", "precision", "prices", "queueing", "records", "usage"},
 }
-MAY_IMPORT_FROM_OUTSIDE = {"faces": {"sympy"}, "counting": {"numpy"}, "reference_model": {"numpy"}, "queueing": {"numpy"}, "quantizing": {"numpy"}, "measuring": {"numpy"}, "measure_cuda": {"torch"}, "serving": {"numpy"}, "step_costs": {"numpy"}, "arrivals": {"numpy"},
+MAY_IMPORT_FROM_OUTSIDE = {"faces": {"sympy"}, "counting": {"numpy"}, "reference_model": {"numpy"}, "queueing": {"numpy"}, "quantizing": {"numpy"}, "measuring": {"numpy"}, "measure_cuda": {"torch"}, "serving": {"numpy"}, "routing": {"numpy"}, "expert_serving": {"numpy"}, "split_fleet": {"numpy"}, "step_costs": {"numpy"}, "arrivals": {"numpy"},
                            "fleet": {"numpy"}, "accounting": {"numpy"},
                            "scheduling": {"numpy"}, "workload": {"numpy"},
                            "book": {"IPython", "ipywidgets", "matplotlib", "cycler", "numpy"}}

@@ -31,7 +31,7 @@ def sample(names, rng, size=SAMPLES) -> dict[str, numpy.ndarray]:
     if {"n_active_experts", "n_experts"} <= set(values):  # a token cannot use more experts than there are
         values["n_active_experts"] = numpy.minimum(values["n_active_experts"], values["n_experts"])
     if "n_expert_params" in values:  # experts are a part of the parameters
-        values["n_expert_params"] = numpy.floor(values["n_params"] * rng.uniform(0, 0.98, size))
+        values["n_expert_params"] = numpy.floor(values["n_params" if "n_params" in values else "n_active_params"] * rng.uniform(0, 0.98, size))
     if "n_lookup_params" in values:
         values["n_lookup_params"] = numpy.floor(values["n_params" if "n_params" in values else "n_active_params"]
                                                 * rng.uniform(0, 0.01, size))

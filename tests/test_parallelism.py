@@ -293,7 +293,7 @@ def test_step_of_a_layout_is_the_step_of_its_group_and_the_talk():
     (Layout(replicas=2.5), "llama_3_1_70b", "replicas must be a whole number from 1 on"),
     (Layout(stages=81), "llama_3_1_70b", "81 stages for 80 layers"),
     (Layout(experts=8), "llama_3_1_70b", "no experts to spread"),
-    (Layout(experts=7), "deepseek_v3", "256 experts do not spread evenly over 7"),
+    (Layout(experts=7), "deepseek_v3", "256 experts and 0 copies do not spread evenly over 7"),
     (Layout(tensor=16, experts=8), "deepseek_v3", "experts on 8 GPUs, attention on groups of 16"),
 ])
 def test_impossible_layouts_are_refused_with_every_reason(layout, key, told):

@@ -318,7 +318,7 @@ def test_what_does_not_fit_says_the_way_out():
         Service(big, H100, ASSUMED)
     with pytest.raises(LayoutError, match="64 query heads do not divide over 3 GPUs"):
         Service(big, H100, ASSUMED, Layout(tensor=3))
-    with pytest.raises(LayoutError, match="a service knows tensor and pipeline parallelism"):
+    with pytest.raises(LayoutError, match="llmcost.expert_serving.ExpertService serves it"):
         Service(MODELS["mixtral_8x7b"], H100, ASSUMED, Layout(tensor=2, experts=4))
     for wrong in (0, -1, 2.5, True):
         with pytest.raises(CapacityError, match=f"max_sequences = {wrong}"):

@@ -268,6 +268,7 @@ def _load(file: str, what: str, build: Callable) -> Named:
 LINKS = _load("links.toml", "link", lambda file, key, table: Record(key, *read_record(file, key, table)))
 MODELS = _load("models.toml", "model", model_from)
 GPUS = _load("accelerators.toml", "accelerator", accelerator_from)
+FABRICS = _load("fabrics.toml", "fabric", lambda file, key, table: Record(key, *read_record(file, key, table)))
 ASSUMPTIONS = _load("assumptions.toml", "assumption", assumption_from)
 ASSUMED = Record("assumed", "the assumptions", {key: one.value for key, one in ASSUMPTIONS.items()},
                  {key: one.source for key, one in ASSUMPTIONS.items()})

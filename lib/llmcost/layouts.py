@@ -28,6 +28,7 @@ class Layout:
     experts : GPUs over which the experts of a mixture are spread; 1 leaves them with their tensor-parallel group
     context : GPUs that share the cache of one sequence, token by token
     replicas : copies of all this, each with its own users
+    redundant_experts : copies of popular experts of each layer, beside one of each
     """
 
     tensor: int = 1
@@ -35,6 +36,7 @@ class Layout:
     experts: int = 1
     context: int = 1
     replicas: int = 1
+    redundant_experts: int = 0
 
     @property
     def n_gpus(self) -> int:
@@ -54,8 +56,10 @@ def problems(layout: Layout, model) -> list[str]:
     """
     s = getattr(model, "facts", model)
     found = []
-    if wrong := [name for name, value in vars(layout).items() if not isinstance(value, Integral) or isinstance(value, bool) or value < 1]:
-        return [f"{', '.join(wrong)} must be a whole number from 1 on"]
+    for least, names in ((1, ("tensor", "stages", "experts", "context", "replicas")), (0, ("redundant_experts",))):
+        counts = {name: getattr(layout, name) for name in names}
+        if wrong := [name for name, value in counts.items() if not isinstance(value, Integral) or isinstance(value, bool) or value < least]:
+            return [f"{', '.join(wrong)} must be a whole number from {least} on"]
     if s["n_heads"] % layout.tensor:
         found.append(f"{s['n_heads']} query heads do not divide over {layout.tensor} GPUs of a tensor-parallel group")
     for group in s["layers"]:
@@ -73,11 +77,14 @@ def problems(layout: Layout, model) -> list[str]:
               if s[name] % layout.tensor]
     if layout.stages > s["n_layers"]:
         found.append(f"{layout.stages} stages for {s['n_layers']} layers; a stage has at least one")
+    if layout.redundant_experts and layout.experts == 1:
+        found.append(f"{layout.redundant_experts} copies of experts that are not spread: nothing is shared out between them")
     if layout.experts > 1:
         if s["n_experts"] == 1:
             found.append("no experts to spread: every token passes through the whole model")
-        elif s["n_experts"] % layout.experts and layout.experts % s["n_experts"]:
-            found.append(f"{s['n_experts']} experts do not spread evenly over {layout.experts} GPUs without copies of some")
+        elif (slots := s["n_experts"] + layout.redundant_experts) % layout.experts:
+            found.append(f"{s['n_experts']} experts and {layout.redundant_experts} copies do not spread evenly over {layout.experts} "
+                         f"GPUs; {layout.redundant_experts + -slots % layout.experts} copies do")
         if layout.experts % (layout.tensor * layout.context):
             found.append(f"experts on {layout.experts} GPUs, attention on groups of {layout.tensor * layout.context}: the first "
                          f"must be a multiple of the second")
@@ -93,7 +100,8 @@ def memory_per_gpu(layout: Layout, model, batch: float, context: float, **format
     """
     s = _checked(layout, model)
     groups = layout.n_gpus // layout.stages // (layout.tensor * layout.context)  # that share the batch, when experts are spread
-    experts = s["n_expert_params"] / (layout.experts if layout.experts > 1 else layout.tensor)
+    copies = 1 + layout.redundant_experts / s["n_experts"]
+    experts = copies * s["n_expert_params"] / (layout.experts if layout.experts > 1 else layout.tensor)
     rest = (s["n_params"] - s["n_expert_params"]) / layout.tensor
     state = at(capacity.state_bytes_per_gpu, s, n_gpus=layout.tensor, context=context / layout.context,
                **{name: value for name, value in formats.items() if name != "weight_bytes_per_param"})

@@ -56,8 +56,7 @@ class Service:
     def __post_init__(self):
         if found := layouts.problems(self.layout, self.model):
             raise LayoutError(f"{self.layout} is not possible for {self.model.name}: {'; '.join(found)}")
-        if self.layout.experts > 1 or self.layout.context > 1:
-            raise LayoutError(f"{self.layout} spreads experts or contexts; a service knows tensor and pipeline parallelism")
+        self._check_layout()
         if unknown := [name for name in self.given if name == "n_gpus" or not any(name in parameters(one) for one in formulas().values())]:
             raise TypeError(f"given has {', '.join(unknown)}; it takes parameters of formulas by name, and n_gpus comes from the layout")
         if not isinstance(self.max_sequences, (int, numpy.integer)) or isinstance(self.max_sequences, bool) or self.max_sequences < 1:
@@ -67,6 +66,12 @@ class Service:
                                 f"{self._memory('weights') / 1e9:.1f} GB of weights, and the engine has "
                                 f"{(self._memory('weights') + self.kv_room()) / 1e9:.1f} GB there for weights and cache; "
                                 f"use more GPUs for a replica or fewer bytes per weight")
+
+    def _check_layout(self):
+        if self.layout.experts > 1:
+            raise LayoutError(f"{self.layout} spreads experts; llmcost.expert_serving.ExpertService serves it")
+        if self.layout.context > 1:
+            raise LayoutError(f"{self.layout} spreads contexts; a service knows tensor and pipeline parallelism")
 
     def value(self, formula, **given):
         """`formula` for this service, with what it does not know in `given`; scalars or arrays."""

@@ -39,6 +39,18 @@ ROWS: dict[str, Quantity] = {
     "peak_factor": _("k_p", "1", "busiest rate over the mean", 1, 20, "linear", False),
     "step_part_seconds": _("t_x", "second", "one part of a step", 0, 1, "linear", False),
     "time_share": _(r"\psi", "fraction", "share of the time", 0, 1, "linear", False),
+    # a draft that is checked
+    "draft_tokens": _("g_d", "token", "tokens of a draft", 0, 16, "linear"),
+    "acceptance_rate": _(r"\alpha", "fraction", "share of draft tokens that are accepted", 0, 1, "linear", False),
+    "draft_share": _(r"\kappa_d", "fraction", "time of one draft token over that of the pass", 0, 1, "linear", False),
+    # prefill and decode apart
+    "prefill_busy": _(r"\psi_b", "fraction", "share of the time in which prefill is busy", 0.05, 1, "linear", False),
+    "n_prefill": _("N_p", "1", "instances that prefill", 1, 1_000),
+    "n_decode": _("N_d", "1", "instances that decode", 1, 1_000),
+    "instances": _("N_i", "1", "instances of one phase", 1, 1_000),
+    "instance_rate": _(r"\mu_i", "request/second", "requests that one of them takes", 1e-3, 1e3, whole=False),
+    "places": _("B_m^*", "sequence", "sequences that fit in memory", 1, 1e5),
+    "tokens_of_phase": _("n_{ph}", "token", "tokens of a request in one phase", 1, 1e6),
     # training, and how much is served
     "training_tokens": _("D_t", "token", "training tokens", 1e9, 1e14),
     "daily_tokens": _("T_d", "token", "tokens served a day", 1e3, 1e14),

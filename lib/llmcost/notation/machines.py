@@ -36,5 +36,17 @@ ROWS: dict[str, Quantity] = {
     "n_stages": _("n_{pp}", "1", "pipeline stages", 1, 64),
     "micro_batches": _("m_b", "1", "micro-batches", 1, 256),
     "dispatch_bytes_per_element": _("b_x", "byte/element", "bytes per element on the way to an expert", 1, 4, whole=False),
+    # experts on many GPUs
+    "expert_gpus": _("N_e", "1", "GPUs over which experts are spread", 1, 512),
+    "redundant_experts": _("E_r", "1", "further copies of popular experts", 0, 256, "linear"),
+    "expert_imbalance": _(r"\iota", "1", "expert work of the fullest GPU over the mean", 1, 5, "linear", False),
+    "peak_flops_bf16": _("C_a", "flop/second", "peak dense FLOP/s of one GPU in BF16", 1e12, 1e17),
+    "exchange_bandwidth": _(r"\lambda_x", "byte/second", "what a GPU can send to GPUs with other experts", 1e9, 1e13),
+    "exchange_efficiency": _(r"\epsilon_x", "fraction", "share of it that is reached", 0.05, 1, "linear", False),
+    "bulk_exchange_efficiency": _(r"\epsilon_b", "fraction", "the same for large passes", 0.05, 1, "linear", False),
+    "exchange_hop_seconds": _("t_y", "second", "time of a hop between them", 0, 1e-5, "linear", False),
+    "n_nodes": _("n_{no}", "1", "nodes", 1, 100),
+    "node_limit": _(r"\hat n_{no}", "1", "nodes to which a token may go at most", 1, 100),
+    "transfer_bandwidth": _(r"\lambda_k", "byte/second", "bandwidth for the state of prompts", 1e9, 1e13),
     "whole_pass_seconds": _(r"\tau_m", "second", "time of a micro-batch through all layers", 1e-6, 1e3, whole=False),
 }

@@ -37,6 +37,11 @@ ROWS: dict[str, Quantity] = {
     "n_experts": _("E", "1", "routed experts", 1, 1_024),
     "n_active_experts": _("k", "1", "routed experts per token", 1, 32),
     "d_expert": _("d_e", "1", "expert width", 64, 32_768),
+    "n_dense_layers": _("L_d", "1", "layers without experts", 0, 200, "linear"),
+    "hot_share": _(r"\eta_h", "fraction", "share of the experts that are popular", 0.01, 0.9, "linear", False),
+    "hot_load": _(r"\eta_l", "fraction", "share of the choices that they get", 0.01, 1, "linear", False),
+    "draft_params": _("P_d", "1", "parameters of the draft that are multiplied", 1e6, 1e11),
+    "draft_layers": _("L_s", "1", "layers of the draft", 0, 100, "linear"),
     # parameters and precisions
     "n_params": _("P", "1", "parameters", 1e6, 2e12),
     "n_active_params": _("P_a", "1", "parameters a token passes through", 1e6, 2e12),

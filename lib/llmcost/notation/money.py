@@ -31,6 +31,11 @@ ROWS: dict[str, Quantity] = {
     "batch_multiplier": _(r"\delta", "fraction", "share of the price for work that may wait", 0.1, 1, "linear", False),
     "text_units": _("n_t", "1", "words or characters", 1, 1e9),
     "tokens_per_unit": _("t_w", "1", "tokens for each of them", 0.1, 20, whole=False),
+    "paid_share": _(r"\sigma_p", "fraction", "share of the tokens that anyone pays for", 0.01, 1, "linear", False),
+    "paid_hours_used": _(r"\psi_u", "fraction", "share of the paid hours in which GPUs work", 0.01, 1, "linear", False),
+    "prefill_tokens_per_second": _("v_p", "token/second", "prompt tokens per second of one GPU", 10, 1e6, whole=False),
+    "decode_gpu_tokens_per_second": _("v_d", "token/second", "output tokens per second of one GPU", 1, 1e5, whole=False),
+    "phase_tokens_per_second": _("v_{ph}", "token/second", "tokens per second of one GPU in one phase", 1, 1e6, whole=False),
     "gpu_price": _(r"\rho", "usd/second", "rent of one GPU", 1e-5, 1e-1, whole=False),
     "tokens_per_second": _("v", "token/second", "tokens per second", 0.1, 1e7, whole=False),
 }

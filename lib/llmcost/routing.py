@@ -49,8 +49,9 @@ def two_kinds(n_experts: int, n_active: int, hot_share: float, hot_load: float) 
     hot = hot_share * n_experts
     if abs(hot - round(hot)) > 1e-9 or not 0 < round(hot) < n_experts:
         raise RoutingError(f"{hot_share:g} of {n_experts} experts are {hot:g}; it must be a whole number, 1 to {n_experts - 1}")
-    hot, load = round(hot), max(hot_load, hot_share)
-    return popularity([load / hot] * hot + [(1 - load) / (n_experts - hot)] * (n_experts - hot), n_active)
+    hot = round(hot)
+    most = min(max(hot_load, hot_share) * n_active / hot, 1.0)
+    return numpy.array([most] * hot + [(n_active - hot * most) / (n_experts - hot)] * (n_experts - hot))
 
 
 def touched(popularity, tokens) -> numpy.ndarray:

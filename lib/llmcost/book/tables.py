@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from .. import claims as claims_module
 from .. import faces, layers, prices
-from ..catalog import ASSUMPTIONS, GPUS, MODELS
+from ..catalog import ASSUMPTIONS, FABRICS, GPUS, MODELS
 from ..formats import format_value
 from ..notation import NOTATION
 from ..precision import FORMATS
@@ -98,6 +98,15 @@ def gpus_table() -> Markup:
     return table(("Accelerator", "BF16 dense", "FP8 dense", "FP4 dense", "Memory, marketed", "Memory, bytes the driver reports",
                   "Bandwidth", "Link, each way", "Power", "Source and place", "Retrieved"), rows, "Accelerators",
                  numbers=(1, 2, 3, 4, 5, 6, 7, 8))
+
+
+def fabrics_table() -> Markup:
+    """Every fabric over which GPUs reach other experts: bandwidth of one GPU, the shares that are reached, GPUs behind one copy."""
+    rows = [(fabric.name, format_value(fabric.exchange_bandwidth, "byte/second"), format_value(fabric.exchange_efficiency, "fraction"),
+             format_value(fabric.bulk_exchange_efficiency, "fraction"), f"{fabric.gpus_per_node}", _cite(fabric.source_of("exchange_efficiency")),
+             _age(fabric.source_of("exchange_efficiency").date)) for fabric in FABRICS.values()]
+    return table(("Fabric", "One GPU sends", "Reached in short passes", "In large ones", "GPUs that share a copy", "Source and place of the share",
+                  "Retrieved"), rows, "Fabrics", numbers=(1, 2, 3, 4))
 
 
 def formats_table() -> Markup:

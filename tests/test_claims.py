@@ -5,7 +5,7 @@ import dataclasses
 import numpy
 import pytest
 
-from llmcost import arrivals, catalog, claims, layouts, serving
+from llmcost import arrivals, catalog, claims, expert_serving, layouts, serving
 from llmcost.engine import Engine
 from llmcost.precision import BYTES_PER_ELEMENT
 from llmcost.scheduling import simulate
@@ -77,9 +77,14 @@ def experiment(n_gpus, form="bf16", width=2, cache=2, policy="chunked", outputs=
     return simulate(requests, engine, StepCosts(service))
 
 
+def words_of_claims():
+    """What all claims say in words, as one text."""
+    return " ".join(claim.get("why", "") + " " + claim.get("right", "") for name in catalog.claim_files() for claim in catalog.read_claims(name))
+
+
 def test_every_simulated_figure_in_a_claim_is_what_the_simulation_gives():
     """The figures stand in words; each is computed again, and must be found in the sentence that has it."""
-    told = " ".join(claim.get("why", "") + " " + claim.get("right", "") for name in catalog.claim_files() for claim in catalog.read_claims(name))
+    told = words_of_claims()
 
     def mean(run):
         return float(numpy.nanmean(run.end - run.arrival))
@@ -104,3 +109,25 @@ def test_every_simulated_figure_in_a_claim_is_what_the_simulation_gives():
             f"By our simulation {int4.makespan:,.0f} s", f"${int4.makespan * 30 / 3600:.2f} for the {int4.makespan:,.0f} s",
             f"By our simulation {mean(int4):.0f} s"):
         assert sentence in told, sentence
+
+
+def test_every_figure_of_a_service_in_a_claim_is_what_the_service_gives():
+    model, told = catalog.MODELS["deepseek_v3"], words_of_claims()
+    given = {"weight_bytes_per_param": 1, "max_sequences": 4096}
+    eight = serving.Service(model, catalog.GPUS["h200_sxm"].computing_in("fp8"), catalog.ASSUMED, layouts.Layout(tensor=8), **given)
+
+    def unit(gpu, **layout):
+        return expert_serving.ExpertService(model, catalog.GPUS[gpu].computing_in("fp8"), catalog.ASSUMED, layouts.Layout(**layout),
+                                            fabric=catalog.FABRICS["infiniband_400"], **given)
+
+    report = {gpu: unit(gpu, tensor=4, experts=320, redundant_experts=64) for gpu in ("h200_sxm", "h800_sxm")}
+    day, full = unit("h800_sxm", experts=144, redundant_experts=32), report["h200_sxm"].largest_batch(1500)
+    for sentence in (
+            f"These are {eight.largest_batch(1500)} sequences of 1,500 tokens on eight cards", f"have room for {eight.largest_batch(1500)} sequences",
+            f"{1 / eight.step(1, 1500)['step']:.0f} by our model", f"160 take {eight.step(160, 1500)['step'] * 1e3:.0f} ms for a step",
+            f"On 320 H200s {full:,} sequences of 1,500 tokens fit, and {report['h200_sxm'].largest_batch(4989):,} of 4,989",
+            f"on H800s {report['h800_sxm'].largest_batch(1500):,} and {report['h800_sxm'].largest_batch(4989):,}",
+            f"{day.largest_batch(4989):,} sequences of 4,989 tokens fit"):
+        assert sentence in told, sentence
+    assert report["h200_sxm"].one_pass(full, 1500)["exchange"] > 0.07 and "exchanges for more than 70 ms" in told
+    assert report["h200_sxm"].one_pass(100_000, 1500)["step"] > 0.05 and "a step of 100,000 sequences takes more than 50 ms" in told

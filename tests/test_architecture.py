@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "operations": {"units", "elementwise", "attention_work", "roofline"},
     "collectives": {"units", "elementwise"},
     "parallelism": {"units", "elementwise", "collectives"},
-    "expert_parallelism": {"units", "elementwise", "moe", "parallelism"},
+    "expert_parallelism": {"units", "elementwise", "capacity", "moe", "parallelism"},
     "speculation": {"units", "elementwise", "moe", "phases", "roofline"},
     "disaggregation": {"units", "elementwise"},
     "layer_operations": {"attention_work", "operations", "roofline"},

@@ -10,6 +10,7 @@ A pass may be cut into micro-batches: while one is exchanged, another is worked 
 Sources: DeepSeek-V3 2024, section 3.4; DeepSeek 2025 (DeepEP; inference system overview).
 """
 
+from .capacity import kv_room_bytes, sequences_that_fit
 from .elementwise import ceil, maximum, minimum, real, where_above
 from .moe import skewed_experts_touched
 from .parallelism import expert_exchange_bytes, expert_exchange_seconds
@@ -38,6 +39,24 @@ def spread_weight_bytes(n_params: Count, n_expert_params: Count, n_experts: Coun
     """
     return ((n_params - n_expert_params) / real(n_gpus) * weight_bytes_per_param
             + expert_slots * n_expert_params / n_experts * expert_bytes_per_param)
+
+
+def spread_kv_room_bytes(memory_bytes: Bytes, memory_utilization: Fraction, overhead_bytes: Bytes, spread_weight_bytes: Bytes) -> Bytes:
+    """Bytes left on the fullest GPU for the cache; negative when the weights do not fit.
+
+    >>> spread_kv_room_bytes(memory_bytes=80e9, memory_utilization=0.9, overhead_bytes=2e9, spread_weight_bytes=20e9)
+    50000000000.0
+    """
+    return kv_room_bytes(memory_bytes, memory_utilization, overhead_bytes, spread_weight_bytes)
+
+
+def spread_sequences_that_fit(spread_kv_room_bytes: Bytes, state_bytes_per_gpu: Bytes) -> Sequences:
+    """Whole sequences of one group that fit; 0 when there is no room.
+
+    >>> spread_sequences_that_fit(spread_kv_room_bytes=50e9, state_bytes_per_gpu=4e9)
+    12
+    """
+    return sequences_that_fit(spread_kv_room_bytes, state_bytes_per_gpu)
 
 
 # --- one pass of decode ------------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ ROWS: dict[str, Quantity] = {
     "tensor_step_seconds": _(r"\tau_t", "second", "decode step with its all-reduces", 1e-6, 1e3, whole=False),
     "expert_exchange_bytes": _("M_x", "byte", "bytes of one dispatch", 1, 1e11, whole=False),
     "expert_slots": _("E_g", "1", "experts of a layer on the fullest GPU", 1, 1_280),
+    "spread_weight_bytes": _("W_s", "byte", "weights on the fullest GPU", 1e6, 8e12, whole=False),
+    "spread_kv_room_bytes": _("R_x", "byte", "room for the cache on the fullest GPU", -1e12, 1e12, "linear", False),
     "micro_tokens": _("m_x", "token", "tokens of one group in a micro-batch", 0.01, 1e6, whole=False),
     "slots_touched": _("E_u", "1", "experts of a layer that one GPU reads", 0.01, 1_280, whole=False),
     "spread_weight_bytes_read": _("W_u", "byte", "weights that one GPU reads for a micro-batch", 1e6, 8e12, whole=False),

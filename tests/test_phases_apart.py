@@ -70,6 +70,7 @@ def test_a_fleet_takes_its_load_and_one_instance_fewer_does_not():
     cached = split_fleet(SMALL, SMALL, rate, prompt, output, tpot_limit=0.02, cached_share=0.75)
     assert cached.n_prefill < fleet.n_prefill and cached.n_decode == fleet.n_decode
     assert shared_instances(SMALL, rate, prompt, output, tpot_limit=0.02) > fleet.n_prefill + fleet.n_decode
+    assert shared_instances(SMALL, rate, prompt, output, tpot_limit=0.02, cached_share=0.75) < shared_instances(SMALL, rate, prompt, output, tpot_limit=0.02)
     slow = dataclasses.replace(SMALL, max_sequences=16)
     assert shared_instances(slow, rate, prompt, output, tpot_limit=0.02) <= sum(dataclasses.astuple(
         split_fleet(slow, slow, rate, prompt, output, tpot_limit=0.02))[:2])

@@ -69,14 +69,16 @@ def split_fleet(prefill: Service, decode: Service, rate: float, prompt_tokens: i
                       n_prefill * prefill.layout.n_gpus + n_decode * decode.layout.n_gpus)
 
 
-def shared_instances(service: Service, rate: float, prompt_tokens: int, output_tokens: int, tpot_limit: float = inf) -> int:
+def shared_instances(service: Service, rate: float, prompt_tokens: int, output_tokens: int, tpot_limit: float = inf,
+                     cached_share: float = 0.0) -> int:
     """Instances that take the same load where each does both phases, prompts first, in batches that stay as large as the limit allows.
 
     Raises `CapacityError` as `split_fleet` does.
     """
-    _check(rate, prompt_tokens, output_tokens, 1.0, 0.0)
-    times = service.resident_seconds(prompt_tokens, output_tokens)
-    prompt = service.prompt_engine_seconds(prompt_tokens)
+    _check(rate, prompt_tokens, output_tokens, 1.0, cached_share)
+    whole, prompt = (service.prompt_engine_seconds(max(tokens, 1)) for tokens in (prompt_tokens, prompt_tokens * (1 - cached_share)))
+    places = 1 + numpy.arange(len(times := service.resident_seconds(prompt_tokens, output_tokens)))
+    times = times - places * (whole - prompt)  # what a cache has is not computed
     tpot = (times - prompt) / max(output_tokens - 1, 1)
     kept = numpy.nonzero(tpot <= tpot_limit)[0]
     if not len(kept):

@@ -141,7 +141,11 @@ def reading(value, label: str, unit: str) -> dict:
 
 
 def computed(formula: Callable, **fixed) -> dict:
-    """What stands for a parameter: `formula` at the state, with `fixed` on top for it alone."""
+    """What stands for a parameter: `formula` at the state, with `fixed` on top for it alone.
+
+    Numbers in `fixed` also hold inside its other values: those are evaluated with the numbers on top. To keep one out of them,
+    say it as a sum of one, `total(2)`.
+    """
     return {"formula": formula.__name__, "with": _on_top(formula, None, fixed)}
 
 

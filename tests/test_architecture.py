@@ -57,6 +57,7 @@ MAY_IMPORT = {
     "layouts": {"capacity", "collectives", "faces", "parallelism", "phases", "transformer"},
     "queueing": set(), "quantizing": set(), "measuring": set(), "measure_cuda": set(),
     "serving": {"capacity", "collectives", "engine_steps", "faces", "layouts", "load", "parallelism", "phases", "queueing"},
+    "prediction": {"attention_work", "catalog", "precision", "shapes"}, "__main__": {"catalog", "prediction"},
     "routing": set(),
     "expert_serving": {"capacity", "engine_steps", "expert_parallelism", "layouts", "parallelism", "serving"},
     "split_fleet": {"attention", "disaggregation", "phases", "serving"}, "price_cards": set(),
@@ -65,7 +66,7 @@ MAY_IMPORT = {
     "accounting": {"economics", "phases", "serving", "workload"},
     "book": {"catalog", "claims", "faces", "formats", "layers", "notation", "precision", "prices", "queueing", "records", "usage"},
 }
-MAY_IMPORT_FROM_OUTSIDE = {"faces": {"sympy"}, "counting": {"numpy"}, "reference_model": {"numpy"}, "queueing": {"numpy"}, "quantizing": {"numpy"}, "measuring": {"numpy"}, "measure_cuda": {"torch"}, "serving": {"numpy"}, "routing": {"numpy"}, "expert_serving": {"numpy"}, "split_fleet": {"numpy"}, "step_costs": {"numpy"}, "arrivals": {"numpy"},
+MAY_IMPORT_FROM_OUTSIDE = {"faces": {"sympy"}, "counting": {"numpy"}, "reference_model": {"numpy"}, "queueing": {"numpy"}, "quantizing": {"numpy"}, "measuring": {"numpy"}, "measure_cuda": {"torch"}, "serving": {"numpy"}, "routing": {"numpy"}, "prediction": {"numpy"}, "expert_serving": {"numpy"}, "split_fleet": {"numpy"}, "step_costs": {"numpy"}, "arrivals": {"numpy"},
                            "fleet": {"numpy"}, "accounting": {"numpy"},
                            "scheduling": {"numpy"}, "workload": {"numpy"},
                            "book": {"IPython", "ipywidgets", "matplotlib", "cycler", "numpy"}}

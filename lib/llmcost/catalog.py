@@ -251,6 +251,26 @@ def read_trace(key: str) -> str:
     return (DATA / "traces" / f"{TRACES[key].key}.csv").read_text(encoding="utf-8")
 
 
+def read_prediction() -> dict:
+    """What `llmcost.prediction` rests on: `data/prediction.toml`, and beside it what `data/fitted.toml` estimates.
+
+    A constant that runs decide has its value, and an engine its factor, from the second.
+    """
+    tables, found = _read_toml("prediction.toml"), _read_toml("fitted.toml") if (DATA / "fitted.toml").exists() else {}
+    for kind, values, name in (("constant", found.get("constant", {}), "value"), ("engine", found.get("factor", {}), "factor")):
+        for key, table in tables[kind].items():
+            if table.get("fitted"):
+                table[name] = values.get(key, (table["low"] * table["high"]) ** 0.5)
+    return {**tables, "domain": found.get("domain"), "interval": found.get("interval", [])}
+
+
+def write_fitted(text: str) -> None:
+    """Replace `data/fitted.toml`, whole or not at all."""
+    part = DATA / "fitted.toml.part"
+    part.write_text(text, encoding="utf-8")
+    part.replace(DATA / "fitted.toml")
+
+
 def read_claims(name: str) -> list[dict]:
     """The tables `[[claim]]` of one file below `data/claims/`."""
     return _read_toml(f"claims/{name}.toml").get("claim", [])

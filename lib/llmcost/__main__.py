@@ -1,0 +1,31 @@
+"""`python -m llmcost`: predictions for a table of runs, the fit behind them, and one's own server."""
+
+import argparse
+import sys
+
+from . import prediction
+from .catalog import write_fitted
+from .prediction import fitting, table
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; the exit code is 0 where all went well, 1 where rows could not be read, 2 where nothing could be done."""
+    parser = argparse.ArgumentParser(prog="python -m llmcost", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("predict", help="predict every row of a table of runs", description="Columns: data/measurements/runs.csv; measured ones may be empty.")
+    command.add_argument("source", metavar="IN.csv")
+    command.add_argument("target", metavar="OUT.csv")
+    commands.add_parser("fit", help="estimate constants and intervals from data/measurements/runs.csv, and write data/fitted.toml")
+    given = parser.parse_args(arguments)
+    try:
+        if given.command == "predict":
+            return 1 if table.predict_file(given.source, given.target) else 0
+        write_fitted(fitting.fitted(prediction.constants(), prediction.engines()))
+        return 0
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -133,7 +133,7 @@ def engine_of(row: Mapping[str, str], gpu, engines: Mapping[str, Engine]) -> Eng
     if name.startswith("sglang"):
         return engines["sglang"]
     if name.startswith("trt"):
-        old = number is not None and number < (1, 0) if version and number[0] < 5 else (row.get("date") or "") < "2025-09"
+        old = number[0] == 0 if number and number[0] in (0, 1) else (row.get("date") or "") < "2025-09"
         return engines["tensorrt_llm_cpp" if old else "tensorrt_llm"]
     first = number < (0, 8) if number else (row.get("date") or "9") < "2025-06"
     return engines["vllm_v0" if first and name.startswith("vllm") else "vllm"]

@@ -11,6 +11,7 @@ from .intervals import Domain, Interval, intervals
 from .model import time_limits
 
 SCALES = {"ttft_ms": 1e-3, "tpot_ms": 1e-3}
+IN_DOUBT = "unit in doubt"  # in the notes of a row whose source contradicts itself: shown, but nothing is learned from it
 SERVED_AS_ASKED = ("online-conc", "online-rate", "online-trace")  # whose output rate follows from the load: it says nothing more
 
 
@@ -31,7 +32,7 @@ def runs_of(rows: Iterable[Mapping[str, str]], engines: Mapping[str, Engine]) ->
                 measured[name] = float(row[column]) * SCALES.get(column, 1.0)
         if "input_rate" in measured:
             measured["input_rate"] *= case.replicas * case.placement.n_gpus
-        if measured and is_placed(row):
+        if measured and is_placed(row) and IN_DOUBT not in row["notes"]:
             found.append(Run(case, measured))
     return found
 

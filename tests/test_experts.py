@@ -1,5 +1,6 @@
 """Experts: how many a batch touches, what spreading them over GPUs costs, and that spreading over one group costs nothing."""
 
+import dataclasses
 import math
 
 import numpy
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmcost import expert_parallelism, layouts, moe, phases, routing
+from llmcost import collectives, expert_parallelism, layouts, moe, phases, routing
 from llmcost.catalog import ASSUMED, FABRICS, GPUS, MODELS, read_csv
 from llmcost.expert_serving import ExpertService
 from llmcost.faces import at
@@ -233,3 +234,116 @@ def test_impossible_units_are_refused(layout, given_, told):
 def test_a_unit_that_does_not_hold_the_model_says_so():
     with pytest.raises(CapacityError, match=r"DeepSeek-V3 does not fit: each of 4 H800 .* use more GPUs"):
         unit(4)
+
+
+# --- a service against its formulas, summed by hand --------------------------------------------------------------
+
+GROUPED = ExpertService(V3, H800, ASSUMED, Layout(tensor=4, experts=64), weight_bytes_per_param=1, fabric=NETWORK, micro_batches=2, draft_tokens=1, node_limit=4)
+
+
+def test_one_pass_by_hand():
+    """Sixteen groups of four GPUs, ten sequences each, two tokens of each checked, in two halves."""
+    k, parts = ASSUMED, GROUPED.one_pass(16 * 10, 3000)
+    half = 10 * 2 / 2  # tokens of one group in one half
+    touched = 256 * (1 - (1 - 8 / 256) ** (half * 16))
+    read = (V3.n_params - V3.n_lookup_params - V3.n_expert_params) / 4 + touched / 64 * V3.n_expert_params / 256
+    assert parts["weights"] == pytest.approx(2 * read / H800.memory_bandwidth / k.bandwidth_efficiency)
+    assert parts["state"] == pytest.approx(10 * 3000 * 70_272 / H800.memory_bandwidth / k.bandwidth_efficiency)  # a latent is not divided
+    assert parts["fixed"] == pytest.approx(2 * 61 * k.layer_overhead_seconds)
+    tokens = half / 4  # that one GPU of the group sends
+    moved = tokens * 8 * 7168 * (k.dispatch_bytes_per_element + 2) * 63 / 64
+    assert parts["exchange"] == pytest.approx(2 * 58 * moved / (50e9 * 0.81))
+    plain = dataclasses.replace(GROUPED, micro_batches=1)
+    message = 20 * 7168 * 2
+    reduces = (61 + 3) * (at(collectives.all_reduce_seconds, H800, k, n_gpus=4, message_bytes=message) + k.arrival_skew_seconds)
+    alone = plain.one_pass(16 * 10, 3000)
+    assert alone["communication"] - alone["exchange"] == pytest.approx(reduces)
+    each = at(expert_parallelism.spread_tpot, k, overlapped_seconds=parts["step"], draft_tokens=1)
+    assert GROUPED.step(160, 3000)["step"] == pytest.approx(each)
+    assert GROUPED.decode_tokens_per_second(160, 3000) * 64 * each == pytest.approx(160)
+
+
+def test_computing_rules_where_it_does():
+    """So many sequences that the products take longer than reading, twice as long with a draft."""
+    many = [dataclasses.replace(unit(64), draft_tokens=draft, given={"memory_bandwidth": 1e15}).one_pass(64 * 500, 100) for draft in (0, 1)]
+    work = [one["step"] - one["exchange"] - one["fixed"] for one in many]
+    assert work[1] == pytest.approx(2 * work[0], rel=1e-3)
+
+
+def test_halves_of_one_sequence_are_one():
+    assert [dataclasses.replace(unit(64), micro_batches=4).one_pass(64 * n, 1000)["fixed"] / unit(64).one_pass(64 * n, 1000)["fixed"]
+            for n in (1, 2, 3, 4, 9)] == pytest.approx([1, 2, 3, 4, 4])
+
+
+def test_prefill_by_hand():
+    prompt, groups = 16_000, 16
+    work = at(expert_parallelism.prompt_work_seconds, V3, H800, ASSUMED, prompt_tokens=prompt) / 4
+    reduces = 64 * (at(collectives.all_reduce_seconds, H800, ASSUMED, n_gpus=4, message_bytes=prompt * 7168 * 2) + ASSUMED.arrival_skew_seconds)
+    nodes = min(8 * (1 - (7 / 8) ** 8), 4) * 7 / 8
+    exchange = 58 * prompt / 4 * nodes * 7168 * (ASSUMED.dispatch_bytes_per_element + 2) / (50e9 * 0.88)
+    whole = max(work + reduces, exchange) + 2 * 61 * ASSUMED.layer_overhead_seconds
+    assert GROUPED.prefill_seconds(prompt, groups) == pytest.approx(whole) == pytest.approx(GROUPED.prefill_seconds(prompt))
+    assert GROUPED.prefill_seconds(prompt, groups + 1) == pytest.approx(2 * whole)
+    assert GROUPED.prompt_engine_seconds(prompt) * groups == pytest.approx(whole)
+    one_node = dataclasses.replace(unit(64, node_limit=1), micro_batches=1).value(expert_parallelism.prompt_exchange_seconds, prompt_tokens=prompt)
+    four = unit(64, node_limit=4).value(expert_parallelism.prompt_exchange_seconds, prompt_tokens=prompt)
+    assert four == pytest.approx(4 * one_node)
+    tokens = unit(32).prefill_tokens_per_second(4000)
+    assert 4000 / tokens == pytest.approx(unit(32).value(expert_parallelism.spread_prompt_seconds, prompt_tokens=4000, micro_batches=1))
+
+
+@pytest.mark.parametrize("key, tensor", [("mixtral_8x7b", 16), ("deepseek_v3", 16), ("qwen3_30b_a3b", 2)])
+def test_one_group_is_a_service_in_memory_and_prefill_too(key, tensor):
+    plain = Service(MODELS[key], B300, ASSUMED, Layout(tensor=tensor), weight_bytes_per_param=1)
+    for fabric in (None, FABRICS["nvlink_4"]):
+        spread = ExpertService(MODELS[key], B300, ASSUMED, Layout(tensor=tensor), weight_bytes_per_param=1, fabric=fabric)
+        assert spread.kv_room() == plain.kv_room() and spread.largest_batch(4000) == plain.largest_batch(4000)
+        for prompt in (100, 8000):
+            assert spread.prefill_seconds(prompt, 2) == plain.prefill_seconds(prompt, 2)
+            assert spread.prompt_engine_seconds(prompt) == plain.prompt_engine_seconds(prompt)
+
+
+def test_memory_is_full_when_no_more_sequence_fits():
+    one = unit(32)
+    most = one.largest_batch(5000)
+    assert sum(one.memory(most, 5000).values()) == pytest.approx(H800.memory_bytes)
+    with pytest.raises(CapacityError, match="fit"):
+        one.memory(most + 1, 5000)
+    narrow = dataclasses.replace(one, expert_bytes_per_param=0.5)
+    assert one._memory("weights") - narrow._memory("weights") == pytest.approx(0.5 * V3.n_expert_params / 32)
+    copies = layouts.memory_per_gpu(Layout(experts=32, redundant_experts=32), V3, 32, 1000, weight_bytes_per_param=1, kv_bytes_per_element=2,
+                                    state_bytes_per_element=4)["experts"]
+    assert copies == pytest.approx(V3.n_expert_params / 256 * 9)
+
+
+def test_copies_go_to_whoever_has_most_for_each_copy():
+    placement = place([12.0, 1, 1, 1, 1, 1, 1, 1], n_gpus=4, redundant=4)
+    assert numpy.bincount(placement.expert).tolist() == [5, 1, 1, 1, 1, 1, 1, 1]
+
+
+def test_fabrics_are_what_their_accelerators_say_and_large_passes_reach():
+    for fabric, gpu in (("nvlink_5_domain", "gb200"), ("nvlink_4", "h100_sxm"), ("nvlink_4_h800", "h800_sxm")):
+        assert FABRICS[fabric].exchange_bandwidth == GPUS[gpu].link_bandwidth_per_direction
+    rows = [row for row in read_csv("measurements/expert_exchange.csv") if row["kernel"] == "normal" and row["bandwidth_of"] == "RDMA"]
+    shares = [float(row["bandwidth"]) / float(row["link_bandwidth"]) for row in rows]
+    assert len(shares) >= 6 and all(abs(NETWORK.bulk_exchange_efficiency / share - 1) < 0.08 for share in shares)
+
+
+@pytest.mark.parametrize("given_, told", [
+    ({"node_limit": 0}, "node_limit = 0"), ({"node_limit": 2.5}, "node_limit = 2.5"), ({"expert_bytes_per_param": math.nan}, "expert_bytes_per_param = nan"),
+    ({"expert_bytes_per_param": 0}, "expert_bytes_per_param = 0"), ({"fabric": "infiniband_400"}, "fabric = 'infiniband_400'"),
+    ({"fabric": GPUS["gb200"]}, "say over what they are reached"), ({"given": {"micro_batches": 2}}, "given has micro_batches"),
+])
+def test_what_a_unit_cannot_have_is_refused(given_, told):
+    with pytest.raises(LayoutError, match=told):
+        dataclasses.replace(unit(32), **given_)
+
+
+@pytest.mark.parametrize("call, told", [
+    (lambda: two_kinds(8, 9, 0.5, 0.5), "9 of 8 experts"), (lambda: two_kinds(8, 2, 0.5, 1.5), "hot_load = 1.5"),
+    (lambda: choose([3.0, 4.0], 2, numpy.random.default_rng(0)), "probabilities from 0 to 1"), (lambda: popularity([1, 1, 1], 1.5), "1.5 experts"),
+    (lambda: place([1.0, math.nan], 2), "loads from nan"), (lambda: place([0.0, 0.0], 2), "not all 0"), (lambda: place([1.0], 0), "0 GPUs"),
+])
+def test_more_impossible_routings_are_refused(call, told):
+    with pytest.raises(RoutingError, match=told):
+        call()

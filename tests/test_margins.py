@@ -96,6 +96,13 @@ def test_what_cannot_be_told_is_said():
     assert 0.2 in flat.cached_share and read_card(dataclasses.replace(card, cached=None), (1e-4, 1e-3), seconds_of(0.05, 2e-4), rent).cached_share is None
 
 
+def test_what_input_tokens_take_widens_the_markup():
+    exact = read_card(Card(5e-7, 1e-6, 1e-7, CENT), (2e-4, 2e-4), seconds_of(0.05, 2e-4), 2 / 3600)
+    loose = read_card(Card(5e-7, 1e-6, 1e-7, CENT), (1e-4, 2e-4), seconds_of(0.05, 2e-4), 2 / 3600)
+    assert loose.markup.high == pytest.approx(2 * exact.markup.high) and loose.markup.low == exact.markup.low < exact.markup.high
+    assert exact.cached_share.low < 0.2 < exact.cached_share.high
+
+
 def test_use_and_margin_trade_against_each_other():
     found = read_card(Card(5e-7, 1e-6, None, CENT), (2e-4, 2e-4), seconds_of(0.05, 2e-4), 2 / 3600)
     full, half = found.margin(1.0), found.margin(0.5)
@@ -109,6 +116,8 @@ def test_use_and_margin_trade_against_each_other():
     (lambda: Card(1e-9, 1e-6, None, CENT), "below the step"),
     (lambda: read_card(Card(1e-6, 2e-6, None, CENT), (0, 1e-4), seconds_of(0.1, 1e-4), 1e-3), "all must be positive"),
     (lambda: read_card(Card(1e-6, 2e-6, None, CENT), (2e-4, 1e-4), seconds_of(0.1, 1e-4), 1e-3), "the first no more than the second"),
+    (lambda: read_card(Card(1e-6, 2e-6, None, CENT), (1e-4, 1e-4), seconds_of(0.1, 1e-4), 1e-3, largest_batch=0), "largest_batch = 0"),
+    (lambda: read_card(Card(1e-6, 2e-6, None, CENT), (1e-4, 1e-4), lambda batch: 1e-4 / batch + (1e-3 if 10 < batch < 50 else 0), 1e-3), "must not take longer"),
     (lambda: read_card(Card(1e-6, 2e-6, None, CENT), (1e-4, 1e-4), lambda batch: batch, 1e-3), "must not take longer in a larger batch"),
     (lambda: read_card(Card(1e-6, 2e-6, None, CENT), (1e-4, 1e-4), seconds_of(0.1, 1e-4), 1e-3).margin(0), "use = 0; it must be above 0"),
 ])

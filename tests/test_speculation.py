@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmcost import engine_steps, parallelism, speculation
-from llmcost.catalog import ASSUMED, GPUS, MODELS
+from llmcost.catalog import ASSUMED, FABRICS, GPUS, MODELS
 from llmcost.expert_serving import ExpertService
 from llmcost.faces import at
 from llmcost.layouts import Layout
-from llmcost.reference_model import build, generate, greedy
+from llmcost.reference_model import build, generate
 
 H100 = GPUS["h100_sxm"].computing_in("bf16")
 FORMATS = {"weight_bytes_per_param": 1, "kv_bytes_per_element": 2, "state_bytes_per_element": 4, "activation_bytes_per_element": 2}
@@ -46,7 +46,6 @@ def test_a_draft_changes_the_number_of_passes_and_not_the_reply(rng, draft_token
     assert found[:n] == reply[:n]
     mean = speculation.accepted_tokens(draft_tokens, rate)
     assert len(found) / passes == pytest.approx(mean, rel=0.15)
-    assert greedy(numpy.zeros((1, 2)))[0] == 0
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
@@ -63,6 +62,12 @@ def known(model, batch, context, draft_tokens, **given_):
     return {**ASSUMED.facts, **model.facts, **H100.facts, "message_bytes": message, **given_}
 
 
+def speedup(here, **given_):
+    """Time per output token without a draft over that with one, each pass with its own message."""
+    plain = at(engine_steps.reached_step_seconds, {**here, "message_bytes": at(parallelism.step_message_bytes, here)})
+    return plain / at(speculation.speculative_tpot, here, **given_)
+
+
 @every_model
 def test_a_pass_without_a_draft_is_a_decode_step(model):
     for batch in (1, 9, 300):
@@ -76,7 +81,7 @@ def test_a_free_draft_is_worth_its_tokens_at_most(model):
     """Where reading rules the pass costs no more than a step, but for experts; where computing rules it costs each token."""
     small, large = known(model, 1, 100, 3), known(model, 100_000, 100, 3)
     tokens = speculation.accepted_tokens(3, 0.8)
-    free = [at(speculation.speculative_speedup, here, draft_step_seconds=0) for here in (small, large)]
+    free = [speedup(here, draft_step_seconds=0) for here in (small, large)]
     assert max(free) <= tokens * (1 + 1e-12)
     assert (free[0] == pytest.approx(tokens)) == (model.n_experts == 1)
     computing = at(engine_steps.waiting_for_compute_seconds, large) > 0
@@ -93,12 +98,11 @@ def test_more_checked_tokens_touch_more_experts():
 def test_a_draft_that_is_never_right_only_costs():
     here = known(MODELS["llama_3_1_8b"], 4, 1000, 2, acceptance_rate=0, draft_params=1e8, draft_layers=1)
     assert at(speculation.accepted_tokens, here) == 1
-    assert at(speculation.speculative_speedup, here) < 1
+    assert speedup(here) < 1
 
 
 def test_spread_experts_with_a_draft_yield_its_tokens():
     v3, h800 = MODELS["deepseek_v3"], GPUS["h800_sxm"].computing_in("fp8")
-    from llmcost.catalog import FABRICS
     units = [ExpertService(v3, h800, ASSUMED, Layout(experts=64), weight_bytes_per_param=1, fabric=FABRICS["infiniband_400"], draft_tokens=draft)
              for draft in (0, 1)]
     alone, drafted = (one.step(64, 2000)["step"] for one in units)

@@ -206,6 +206,16 @@ def accelerator_from(file: str, key: str, table: Mapping) -> Accelerator:
     return Accelerator(key, name, values, sources)
 
 
+def fabric_from(file: str, key: str, table: Mapping) -> Record:
+    """A fabric from its table. Raises `FactError` for a number that is missing or cannot be."""
+    name, values, sources = read_record(file, key, table)
+    for fact in ("exchange_bandwidth", "exchange_efficiency", "exchange_hop_seconds", "bulk_exchange_efficiency", "gpus_per_node"):
+        value, least = values.get(fact), 0 if fact == "exchange_hop_seconds" else 1e-9
+        if not _is_number(value) or value < least or (fact.endswith("efficiency") and value > 1):
+            raise FactError(f"data/{file}, [{key}] has {fact} = {value!r}; it must be a positive number, a share at most 1, a hop 0 or more")
+    return Record(key, name, values, sources)
+
+
 def _is_number(value) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
@@ -288,7 +298,7 @@ def _load(file: str, what: str, build: Callable) -> Named:
 LINKS = _load("links.toml", "link", lambda file, key, table: Record(key, *read_record(file, key, table)))
 MODELS = _load("models.toml", "model", model_from)
 GPUS = _load("accelerators.toml", "accelerator", accelerator_from)
-FABRICS = _load("fabrics.toml", "fabric", lambda file, key, table: Record(key, *read_record(file, key, table)))
+FABRICS = _load("fabrics.toml", "fabric", fabric_from)
 ASSUMPTIONS = _load("assumptions.toml", "assumption", assumption_from)
 ASSUMED = Record("assumed", "the assumptions", {key: one.value for key, one in ASSUMPTIONS.items()},
                  {key: one.source for key, one in ASSUMPTIONS.items()})

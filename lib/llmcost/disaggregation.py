@@ -89,18 +89,20 @@ def shared_batch(tpot_limit: Seconds, shared_step_seconds: Seconds, sequence_ste
                  output_tokens: Tokens, places: Sequences) -> Sequences:
     """Batch of an instance that does both, under a limit of the time per output token and of places in memory.
 
-    Between two steps of a sequence come the prompts of those who take a place meanwhile.
+    Below 1, one sequence is too many.
+
+    Between two steps of a sequence come the prompts of the others who take a place meanwhile, as in `llmcost.load.loaded_tpot`.
 
     >>> round(shared_batch(0.05, 0.02, sequence_step_seconds=0.001, prompt_seconds=0.05, output_tokens=101, places=100))
     20
     """
     steps = real(output_tokens) - 1
-    each = sequence_step_seconds + prompt_seconds / where_above(steps, 0, steps, 1)
-    return minimum(positive_part(tpot_limit - shared_step_seconds) / each, places)
+    prompt = prompt_seconds / where_above(steps, 0, steps, 1)
+    return minimum(positive_part(tpot_limit - shared_step_seconds + prompt) / (sequence_step_seconds + prompt), places)
 
 
 def split_batch(tpot_limit: Seconds, shared_step_seconds: Seconds, sequence_step_seconds: Seconds, places: Sequences) -> Sequences:
-    """Batch of an instance that decodes only, under the same limits.
+    """Batch of an instance that decodes only, under the same limits; below 1, one sequence is too many.
 
     >>> round(split_batch(0.05, shared_step_seconds=0.02, sequence_step_seconds=0.001, places=100))
     30
@@ -124,6 +126,8 @@ def split_request_seconds(split_batch: Sequences, shared_step_seconds: Seconds, 
                           prompt_seconds: Seconds, output_tokens: Tokens, prefill_busy: Fraction) -> Seconds:
     """Time of instances that a request takes where each does one: its share of the steps, its prompt, and the slack of prefill.
 
+    Infinite for an empty batch.
+
     >>> split_request_seconds(30, 0.03, sequence_step_seconds=0.001, prompt_seconds=0.04, output_tokens=101, prefill_busy=0.8)
     0.25
     """
@@ -137,6 +141,8 @@ def _steps(batch, shared_step_seconds, sequence_step_seconds, output_tokens):
 
 def split_gain(shared_request_seconds: Seconds, split_request_seconds: Seconds) -> Count:
     """Requests of a number of GPUs apart over those of as many that do both; 1 is no gain.
+
+    It means something where both batches are 1 or more.
 
     >>> split_gain(shared_request_seconds=0.25, split_request_seconds=0.2)
     1.25

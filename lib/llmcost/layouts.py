@@ -146,13 +146,13 @@ def wire_bytes(layout: Layout, model, pass_tokens: float, activation_bytes_per_e
     groups = layout.n_gpus // layout.stages // (layout.tensor * layout.context)
     tokens = pass_tokens / groups
     stream = parallelism.stream_bytes(tokens, s["d_model"], activation_bytes_per_element)
-    mixtures = (s["n_layers"] - s["n_dense_layers"]) if layout.experts > 1 else 0
+    mixtures = (s["n_layers"] - s["n_dense_layers"]) if groups > 1 else 0  # whose experts other groups hold
     sums = (2 * s["n_layers"] - mixtures) / layout.stages
     merged = max(parallelism.context_merge_bytes(tokens, s["n_heads"] / layout.tensor, width, activation_bytes_per_element)
                  for width in (group.get("kv_rank", group.get("d_head", 0)) for group in s["layers"]))
-    exchange = parallelism.expert_exchange_bytes(tokens, s["n_active_experts"], s["d_model"], activation_bytes_per_element)
+    exchange = parallelism.expert_exchange_bytes(tokens / layout.tensor, s["n_active_experts"], s["d_model"], activation_bytes_per_element)
     return {"tensor": sums * collectives.ring_bytes(stream, layout.tensor),
-            "experts": 2 * mixtures / layout.stages * collectives.share_bytes(exchange, layout.experts),
+            "experts": 2 * mixtures / layout.stages * collectives.share_bytes(exchange, layout.experts) if groups > 1 else 0.0,
             "context": s["n_layers"] / layout.stages * collectives.ring_bytes(merged, layout.context),
             "stages": stream / layout.tensor if layout.stages > 1 else 0.0}
 

@@ -20,6 +20,9 @@ from dataclasses import dataclass
 from math import inf, isfinite
 
 
+CHECKED = 64  # batches at which the cost of an output token is looked at
+
+
 class CardError(ValueError):
     """A card or costs that cannot be read: the message says what was given and what is needed."""
 
@@ -51,7 +54,7 @@ class Card:
 
     `cached` is None where the card has no price for input that was read from a cache.
 
-    Raises `CardError` for prices that are not positive, or a step that is not, or that no price reaches.
+    Raises `CardError` for prices or a step that are not positive, and for a step above the price of input or output.
     """
 
     input: float
@@ -110,8 +113,12 @@ def read_card(card: Card, input_seconds: tuple[float, float], output_seconds: Ca
     Raises `CardError` for costs that are not positive, or that rise with the batch.
     """
     low, high = input_seconds
-    alone, full = output_seconds(1.0), output_seconds(float(largest_batch))
-    if not (0 < low <= high < inf and 0 < full <= alone < inf and 0 < gpu_price < inf and largest_batch >= 1):
+    if not 1 <= largest_batch < inf:
+        raise CardError(f"largest_batch = {largest_batch!r}; it must be a number of sequences, 1 or more")
+    looked_at = [output_seconds(largest_batch ** (i / CHECKED)) for i in range(CHECKED + 1)]
+    alone, full = looked_at[0], looked_at[-1]
+    falling = all(later <= earlier * (1 + 1e-9) for earlier, later in zip(looked_at, looked_at[1:]))
+    if not (0 < low <= high < inf and falling and 0 < full <= alone < inf and 0 < gpu_price < inf):
         raise CardError(f"input tokens of {low:g} to {high:g} s, output tokens of {alone:g} s alone and {full:g} s in a batch of "
                         f"{largest_batch:g}, {gpu_price:g} USD per GPU second; all must be positive, the first no more than the second, and "
                         f"output tokens must not take longer in a larger batch")

@@ -27,7 +27,7 @@ def popularity(weights, n_active: int) -> numpy.ndarray:
     weights = numpy.asarray(weights, dtype=float)
     if weights.ndim != 1 or not numpy.isfinite(weights).all() or (weights < 0).any():
         raise RoutingError(f"weights of shape {weights.shape}; they must be one finite number for each expert, none below 0")
-    if not 1 <= n_active <= (weights > 0).sum():
+    if not 1 <= n_active <= (weights > 0).sum() or n_active != int(n_active):
         raise RoutingError(f"{n_active} experts for each token, of {(weights > 0).sum()} that are ever chosen; it needs 1 to that many")
     found, full = numpy.zeros_like(weights), numpy.zeros(len(weights), dtype=bool)
     while True:
@@ -47,6 +47,9 @@ def two_kinds(n_experts: int, n_active: int, hot_share: float, hot_load: float) 
     [0.375, 0.375, 0.125, 0.125]
     """
     hot = hot_share * n_experts
+    if not (1 <= n_active <= n_experts and 0 <= hot_load <= 1):
+        raise RoutingError(f"{n_active} of {n_experts} experts for each token and hot_load = {hot_load!r}; it takes 1 to {n_experts} experts, and a "
+                           f"share from 0 to 1")
     if abs(hot - round(hot)) > 1e-9 or not 0 < round(hot) < n_experts:
         raise RoutingError(f"{hot_share:g} of {n_experts} experts are {hot:g}; it must be a whole number, 1 to {n_experts - 1}")
     hot = round(hot)
@@ -71,9 +74,13 @@ def choose(popularity, tokens: int, rng) -> numpy.ndarray:
 
     The probabilities are laid end to end, and one random comb with teeth 1 apart picks from them: each expert is met with its own
     probability. Source: Madow 1949 (systematic sampling). Experts stand in a new order for each token.
+
+    Raises `RoutingError` for what is no popularity: probabilities that add up to a whole number.
     """
     popularity = numpy.asarray(popularity, dtype=float)
-    n_active = round(popularity.sum())
+    n_active = int(numpy.rint(popularity.sum())) if numpy.isfinite(popularity).all() else 0
+    if n_active < 1 or abs(popularity.sum() - n_active) > 1e-6 or (popularity < 0).any() or (popularity > 1 + 1e-9).any():
+        raise RoutingError("choose takes probabilities from 0 to 1 that add up to the experts per token; popularity(weights, n_active) makes them")
     found = numpy.empty((tokens, n_active), dtype=int)
     for token in range(tokens):
         order = rng.permutation(len(popularity))
@@ -108,7 +115,8 @@ class Placement:
 def place(loads, n_gpus: int, redundant: int = 0) -> Placement:
     """Experts on `n_gpus` GPUs with as many slots each: copies for the most loaded, then the fullest slots to the emptiest GPUs.
 
-    `loads` [experts] are expected tokens. Both steps are greedy, as in serving systems. Source: DeepSeek 2025 (EPLB).
+    `loads` [experts] are expected tokens. Both steps are greedy, as in serving systems; two copies may meet on one GPU, where they
+    share nothing. Source: DeepSeek 2025 (EPLB).
 
     Raises `RoutingError` where experts and copies do not fill the GPUs evenly.
 
@@ -119,9 +127,11 @@ def place(loads, n_gpus: int, redundant: int = 0) -> Placement:
     """
     loads = numpy.asarray(loads, dtype=float)
     slots = len(loads) + redundant
-    if n_gpus < 1 or redundant < 0 or slots % n_gpus:
-        raise RoutingError(f"{len(loads)} experts and {redundant} copies do not fill {n_gpus} GPUs evenly; "
-                           f"{-len(loads) % max(n_gpus, 1)} copies would")
+    if n_gpus < 1 or redundant < 0 or not (numpy.isfinite(loads).all() and (loads >= 0).all() and loads.sum() > 0):
+        raise RoutingError(f"{n_gpus} GPUs, {redundant} copies and loads from {loads.min():g} to {loads.max():g}; it takes a GPU, no negative copies, and "
+                           f"loads of 0 or more that are not all 0")
+    if slots % n_gpus:
+        raise RoutingError(f"{len(loads)} experts and {redundant} copies do not fill {n_gpus} GPUs evenly; {-len(loads) % n_gpus} copies would")
     copies = numpy.ones(len(loads), dtype=int)
     for _ in range(redundant):
         copies[(loads / copies).argmax()] += 1

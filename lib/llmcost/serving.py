@@ -81,6 +81,11 @@ class Service:
         own = {name: getattr(self, name) for name in FORMATS}
         return {**self.assumed.facts, **self.model.facts, **self.gpu.facts, **own, "n_gpus": self.layout.tensor, **self.given}
 
+    @property
+    def groups(self) -> int:
+        """Groups of GPUs in a replica that each prefill a prompt of their own at the same time."""
+        return 1
+
     # --- memory -------------------------------------------------------------------------------
 
     def _memory(self, item, batch=1, context=1):

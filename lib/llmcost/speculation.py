@@ -5,6 +5,9 @@ those that it accepts and one more of its own. The pass reads the state of a seq
 the weights with `draft_tokens` + 1 tokens of each sequence: where reading rules that is nearly free, where computing rules it
 is not. A draft may be a model of its own or further layers of the same model (multi-token prediction, MTP).
 
+The speed-up is `engine_steps.reached_step_seconds` over `speculative_tpot`, each with the message of its own pass: one token of each
+sequence without a draft, `checked_tokens` with one.
+
 Source: Leviathan 2023.
 """
 
@@ -76,7 +79,7 @@ def check_step_seconds(check_weight_bytes_read: Bytes, state_reading_seconds: Se
 def draft_step_seconds(draft_params: Count, draft_layers: Count, batch: Sequences, n_gpus: Count, weight_bytes_per_param: BytesPerParam,
                        memory_bandwidth: BytesPerSecond, peak_flops: FlopPerSecond, bandwidth_efficiency: Fraction,
                        compute_efficiency: Fraction, layer_overhead_seconds: Seconds) -> Seconds:
-    """Time in which a draft proposes one token for each sequence. Its cache is left out: it is small beside the model's.
+    """Time in which a draft proposes one token for each sequence. Its cache and its all-reduces are left out.
 
     >>> draft_step_seconds(1e9, draft_layers=0, batch=1, n_gpus=1, weight_bytes_per_param=2, memory_bandwidth=2e12, peak_flops=1e15,
     ...                    bandwidth_efficiency=0.5, compute_efficiency=0.5, layer_overhead_seconds=3e-5)
@@ -94,15 +97,6 @@ def speculative_tpot(check_step_seconds: Seconds, draft_step_seconds: Seconds, d
     0.008
     """
     return (check_step_seconds + draft_tokens * draft_step_seconds) / accepted_tokens
-
-
-def speculative_speedup(reached_step_seconds: Seconds, speculative_tpot: Seconds) -> Count:
-    """Time per output token without a draft over that with one: below 1 the draft loses.
-
-    >>> speculative_speedup(reached_step_seconds=0.02, speculative_tpot=0.008)
-    2.5
-    """
-    return reached_step_seconds / speculative_tpot
 
 
 def speculative_tokens_per_second(batch: Sequences, speculative_tpot: Seconds) -> TokensPerSecond:

@@ -27,7 +27,7 @@ class SplitFleet:
     n_prefill, n_decode : instances of each kind, whole
     per_decode : instances that prefill for each that decodes, as a fraction
     batch : sequences in an instance that decodes
-    tpot, prompt_seconds, transfer_seconds : seconds for a token, a prompt alone, and its state on the way
+    tpot, prompt_seconds, transfer_seconds : seconds for a token, for a prompt on the GPUs that it has, and for its state on the way
     link_use : share of the time in which the links of the instances that prefill are busy with that state
     n_gpus : GPUs of all instances
     """
@@ -55,18 +55,33 @@ def split_fleet(prefill: Service, decode: Service, rate: float, prompt_tokens: i
     Raises `CapacityError` for a rate or lengths that cannot be, where not one sequence fits, and where a batch of one misses the limit.
     """
     _check(rate, prompt_tokens, output_tokens, prefill_busy, cached_share)
+    if not (0 < transfer_bandwidth < inf and 0 < link_efficiency <= 1):
+        raise CapacityError(f"transfer_bandwidth = {transfer_bandwidth!r}, link_efficiency = {link_efficiency!r}; the first is a positive number "
+                            f"of bytes per second, the second above 0 and at most 1")
     batch = largest_batch_within(decode, phases.mean_context(prompt_tokens, output_tokens), tpot_limit)
     tpot = float(decode.step(batch, phases.mean_context(prompt_tokens, output_tokens))["step"])
-    computed = prompt_tokens * (1 - cached_share)
-    seconds = float(prefill.prompt_engine_seconds(max(computed, 1)))
+    seconds = fresh_prompt_seconds(prefill, prompt_tokens, cached_share)
     each_prefill = disaggregation.prefill_rate(seconds, prefill_busy)
     each_decode = disaggregation.decode_rate(batch, output_tokens, tpot)
     state = prefill.value(attention.state_bytes, context=prompt_tokens)
-    transfer = disaggregation.kv_transfer_seconds(state, transfer_bandwidth * prefill.layout.n_gpus, link_efficiency)
+    transfer = disaggregation.kv_transfer_seconds(state, transfer_bandwidth * prefill.layout.n_gpus / prefill.groups, link_efficiency)
     n_prefill, n_decode = max(ceil(rate / each_prefill), 1), max(ceil(rate / each_decode), 1)
-    return SplitFleet(n_prefill, n_decode, disaggregation.prefill_per_decode(each_decode, each_prefill), batch, tpot, seconds, transfer,
-                      disaggregation.transfer_share(rate / n_prefill, transfer),
+    return SplitFleet(n_prefill, n_decode, disaggregation.prefill_per_decode(each_decode, each_prefill), batch, tpot, seconds * prefill.groups, transfer,
+                      disaggregation.transfer_share(rate / n_prefill / prefill.groups, transfer),
                       n_prefill * prefill.layout.n_gpus + n_decode * decode.layout.n_gpus)
+
+
+def fresh_prompt_seconds(service: Service, prompt_tokens: int, cached_share: float) -> float:
+    """Seconds of an instance that a prompt takes whose first part, `cached_share` of it, is found in a cache.
+
+    New tokens are multiplied with the weights and attend to all before them: what the whole prompt takes more than the cached part,
+    and at least what a prompt of the new tokens alone takes.
+    """
+    whole, cached = float(service.prompt_engine_seconds(prompt_tokens)), prompt_tokens * cached_share
+    if cached < 1:
+        return whole
+    alone = float(service.prompt_engine_seconds(max(prompt_tokens - cached, 1)))
+    return max(whole - float(service.prompt_engine_seconds(cached)), alone)
 
 
 def shared_instances(service: Service, rate: float, prompt_tokens: int, output_tokens: int, tpot_limit: float = inf,
@@ -76,7 +91,7 @@ def shared_instances(service: Service, rate: float, prompt_tokens: int, output_t
     Raises `CapacityError` as `split_fleet` does.
     """
     _check(rate, prompt_tokens, output_tokens, 1.0, cached_share)
-    whole, prompt = (service.prompt_engine_seconds(max(tokens, 1)) for tokens in (prompt_tokens, prompt_tokens * (1 - cached_share)))
+    whole, prompt = service.prompt_engine_seconds(prompt_tokens), fresh_prompt_seconds(service, prompt_tokens, cached_share)
     places = 1 + numpy.arange(len(times := service.resident_seconds(prompt_tokens, output_tokens)))
     times = times - places * (whole - prompt)  # what a cache has is not computed
     tpot = (times - prompt) / max(output_tokens - 1, 1)
@@ -110,7 +125,7 @@ def _missed(service, tpot_limit, seconds):
 def _check(rate, prompt_tokens, output_tokens, prefill_busy, cached_share):
     if not isfinite(rate) or rate <= 0:
         raise CapacityError(f"rate = {rate!r}; it must be a positive number of requests each second")
-    if not (prompt_tokens >= 1 and output_tokens >= 2):
+    if not (1 <= prompt_tokens < inf and 2 <= output_tokens < inf):
         raise CapacityError(f"{prompt_tokens} prompt and {output_tokens} output tokens; decode needs a prompt and a second token")
     if not (0 < prefill_busy <= 1 and 0 <= cached_share < 1):
         raise CapacityError(f"prefill_busy = {prefill_busy!r}, cached_share = {cached_share!r}; the first is above 0 and at most 1, the "

@@ -41,7 +41,6 @@ ROWS: dict[str, Quantity] = {
     "draft_step_seconds": _(r"\tau_{dr}", "second", "one token of a draft", 1e-7, 1, whole=False),
     "accepted_tokens": _("n_{ok}", "token", "tokens that a pass yields", 1, 17, whole=False),
     "speculative_tpot": _(r"\tau_{sd}", "second", "time per output token with a draft", 1e-6, 1e2, whole=False),
-    "reached_step_seconds": _(r"\tau_{re}", "second", "decode step as engines reach it", 1e-6, 1e3, whole=False),
     "prefill_rate": _(r"\mu_{pf}", "request/second", "requests that one instance prefills", 1e-4, 1e4, whole=False),
     "decode_rate": _(r"\mu_{de}", "request/second", "requests that one instance decodes", 1e-4, 1e4, whole=False),
     "split_rate": _(r"\mu_{sp}", "request/second", "requests that both phases can take", 1e-4, 1e7, whole=False),

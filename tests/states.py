@@ -5,7 +5,7 @@ import json
 import math
 import re
 
-from llmcost import catalog, faces, layouts, prices, serving
+from llmcost import catalog, faces, layouts, prediction, prices, serving
 from llmcost.book.explore import standing_for
 from llmcost.book.runs import results_near
 from llmcost.book.values import evaluate
@@ -86,5 +86,5 @@ def in_python(line: str):
     names = {name.rpartition(".")[2]: importlib.import_module(name) for name in modules}
     records = {name: next(getattr(module, name) for module in (catalog, prices) if hasattr(module, name))
                for name in re.findall(r"\b([A-Z_]+)\[", line)}
-    service = {"Service": serving.Service, "Layout": layouts.Layout, "ASSUMED": catalog.ASSUMED}
+    service = {"Service": serving.Service, "Layout": layouts.Layout, "ASSUMED": catalog.ASSUMED, "predict": prediction.predict}
     return float(eval(line, {"at": faces.at, **service, **records, **names}))

@@ -5,9 +5,13 @@ import dataclasses
 import numpy
 import pytest
 
-from llmcost import arrivals, catalog, claims, expert_serving, layouts, serving
+from llmcost import arrivals, catalog, claims, expert_serving, layouts, phases, serving
 from llmcost.engine import Engine
 from llmcost.precision import BYTES_PER_ELEMENT
+from llmcost.prediction import constants, engines
+from llmcost.prediction.estimating import errors
+from llmcost.prediction.fitting import runs_of
+from llmcost.prediction.ladder import ladder
 from llmcost.scheduling import simulate
 from llmcost.step_costs import StepCosts
 
@@ -131,3 +135,20 @@ def test_every_figure_of_a_service_in_a_claim_is_what_the_service_gives():
         assert sentence in told, sentence
     assert report["h200_sxm"].one_pass(full, 1500)["exchange"] > 0.07 and "exchanges for more than 70 ms" in told
     assert report["h200_sxm"].one_pass(100_000, 1500)["step"] > 0.05 and "a step of 100,000 sequences takes more than 50 ms" in told
+
+
+def test_every_figure_of_a_prediction_in_a_claim_is_what_is_predicted():
+    told = words_of_claims()
+    rows = [row for row in catalog.read_csv("measurements/runs.csv") if row["source"] == "tensoreconomics_experiments" and row["model"] == "llama-3.3-70b"
+            and float(row["isl"]) < 3000]
+    share = {round(float(row["batch_or_conc"])): float(row["out_tok_s"]) / ladder(row)[2].outcome.output_rate for row in rows}
+    assert len(share) == 10
+    assert f"reach {share[1]:.0%} at batch 1, {share[128]:.0%} at 128 and {share[512]:.0%} at 512".replace("%", " %") in told
+    assert f"{1 / max(share.values()):.1f} to {1 / min(share.values()):.1f} times what was measured" in told
+    model, gpu = catalog.MODELS["llama_3_1_70b"], catalog.GPUS["h100_sxm"].computing_in("bf16")
+    lone = serving.Service(model, gpu, catalog.ASSUMED, layouts.Layout(tensor=4))
+    used = lone.value(phases.decode_flops, batch=1, context=2000) / (4 * gpu.peak_flops * lone.step(1, 2000)["step"])
+    assert used < 0.01 and "A decode step for one user reaches less than 1 %" in told
+    found = [abs(numpy.exp(error) - 1) for run, name, error in errors(runs_of(catalog.read_csv("measurements/runs.csv"), engines()), constants(), engines())
+             if name == "output_rate" and run.case.model.n_experts == 1 and run.case.kind == "offline-max"]
+    assert numpy.median(found) < 0.1 and "median errors of less than a tenth are reached with twelve constants" in told

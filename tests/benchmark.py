@@ -12,10 +12,13 @@ from pathlib import Path
 import numpy
 
 from llmcost import load, phases
-from llmcost.catalog import ASSUMED, GPUS, MODELS
+from llmcost.catalog import ASSUMED, GPUS, MODELS, read_csv
 from llmcost.counting import Tally
 from llmcost.engine import POLICIES, Engine
 from llmcost.layouts import Layout
+from llmcost.prediction import constants, engines, predict
+from llmcost.prediction.estimating import errors
+from llmcost.prediction.fitting import runs_of
 from llmcost.reference_model import build, generate
 from llmcost.scheduling import simulate
 from llmcost.serving import Service
@@ -73,6 +76,16 @@ def serving():
                                service.under_load(rates[i:i + 1000] / 10, 2000, 300).tpot for i in range(0, 10_000, 1000)]),
                            ("a million steps as a simulation asks for them", lambda: costs(0, 0, 64, 64 * contexts))):
         print(f"{name:<50}{best(evaluate, 3):>8.2f} s")
+
+
+def predictions():
+    """Predictions in a second: of the public runs, from their rows and from the cases that these become."""
+    rows, known = read_csv("measurements/runs.csv"), engines()
+    runs = runs_of(rows, known)
+    from_rows, from_cases = best(lambda: [predict(row) for row in rows]), best(lambda: errors(runs, constants(), known))
+    print("predictions of public runs")
+    print(f"{'from rows':<50}{len(rows) / from_rows:>8,.0f} in a second")
+    print(f"{'from cases':<50}{len(runs) / from_cases:>8,.0f} in a second")
 
 
 ROOT = Path(__file__).parents[1]
@@ -134,6 +147,7 @@ def main():
           f"{'FLOPs':<34}{flops / 1e9:>8.2f} G{flops / plain / product:>8.1%} of what one large product reaches here")
     scheduling()
     serving()
+    predictions()
     your_machine()
 
 

@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import math
 import re
 
 from llmcost import catalog, faces, layouts, prediction, prices, serving

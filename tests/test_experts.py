@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmcost import collectives, expert_parallelism, layouts, moe, phases, routing
+from llmcost import collectives, expert_parallelism, layouts, moe, phases
 from llmcost.catalog import ASSUMED, FABRICS, GPUS, MODELS, read_csv
 from llmcost.expert_serving import ExpertService
 from llmcost.faces import at

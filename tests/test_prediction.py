@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llmcost.__main__ import main
 from llmcost.catalog import read_csv, read_prediction
 from llmcost.prediction import Constants, RowError, constants, engines, outcome_of, predict
 from llmcost.prediction.calibrating import calibrate, rows_of_benchmark
@@ -148,6 +149,16 @@ def test_a_slower_server_is_recognized():
     assert {"grouped_share", "pair_bytes", "gemm_share_4"} <= set(found.not_identifiable)
     assert predict(rows[0], found.constants, found.engines).outcome.tpot == pytest.approx(
         outcome_of(case_from(rows[0], engines(), time_limits()), slow).tpot, rel=0.1)
+
+
+def test_the_command_says_what_changed_and_what_it_cannot_tell(tmp_path, capsys):
+    rows = measured_by(dataclasses.replace(constants(), kernel_seconds=1.6 * constants().kernel_seconds),
+                       [{**MINE, "row_id": f"{n}", "batch_or_conc": str(n), "isl": str(isl)} for n in (1, 8, 64, 200) for isl in (200, 4000)])
+    assert main(["calibrate", str(written(tmp_path / "own.csv", rows))]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("16 measured values: mean error") and "kernel_seconds" in told.split("not identifiable")[0]
+    assert "grouped_share" in told.split("not identifiable from these runs: ")[1]
+    assert main(["calibrate", str(written(tmp_path / "none.csv", [MINE]))]) == 2 and "none with tp" in capsys.readouterr().err
 
 
 def test_nothing_to_learn_from_is_said(runs):

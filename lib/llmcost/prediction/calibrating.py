@@ -63,6 +63,13 @@ def calibrate(rows: Sequence[Mapping[str, str]]) -> Calibration:
     return Calibration(values, of_engines, told, _mean(begun), _mean(ended), len(begun))
 
 
+def told(found: Calibration) -> str:
+    """A calibration as lines of text: errors, what changed, and what the runs cannot tell."""
+    lines = [f"{found.n_measured} measured values: mean error {found.before:.1%} before, {found.after:.1%} after"]
+    lines += [f"{one.name:<20} {one.before:>10.4g} -> {one.after:<10.4g} plausible from {one.low:.3g} to {one.high:.3g}" for one in found.told if one.identified]
+    return "\n".join([*lines, f"not identifiable from these runs: {', '.join(found.not_identifiable) or 'nothing'}"])
+
+
 def _mean(found) -> float:
     return sum(abs(exp(error) - 1) for _, _, error in found) / len(found)
 

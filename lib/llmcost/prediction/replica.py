@@ -7,7 +7,7 @@ experts, kernels and the host. What does not depend on the pass is computed once
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from math import hypot, inf, sqrt
+from math import hypot, sqrt
 
 from .. import attention_work
 from ..shapes import parameters

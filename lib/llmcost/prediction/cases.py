@@ -7,7 +7,7 @@ that its columns do not say, such as lengths drawn below the nominal ones, is re
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from math import inf, isfinite
 
 from ..catalog import GPUS, MODELS
@@ -72,13 +72,12 @@ class Case:
 # --- reading -----------------------------------------------------------------------------------------
 
 NEEDED = ("row_id", "kind", "hw", "n_gpus", "engine", "model", "weight_prec")
-SAME_MODEL = {"deepseek_r1": "deepseek_v3", "deepseek_v3_1": "deepseek_v3", "llama_3_3_70b": "llama_3_1_70b"}
 SAME_GPU = {"rtx_pro_6000": "rtx_pro_6000_server", "gh200_480gb": "gh200_96gb", "h100": "h100_sxm", "h200": "h200_sxm", "b200": "b200_sxm",
             "b300": "b300_sxm", "a100": "a100_sxm_80gb", "h100_nvl_pcie": "h100_nvl"}
 WEIGHTS = {"bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "int8": 1.0, "fp4": BYTES_PER_ELEMENT["nvfp4"], "nvfp4": BYTES_PER_ELEMENT["nvfp4"],
            "mxfp4": BYTES_PER_ELEMENT["mxfp4"], "int4": BYTES_PER_ELEMENT["int4_g128"]}
 CACHES = {"bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "int8": 1.0, "fp4": BYTES_PER_ELEMENT["nvfp4"]}
-CACHED_IN_CHAT = 0.65  # of a prompt of several turns, where a run says only that prefixes were cached
+CACHED_IN_CHAT = 0.65  # of a prompt of several turns where a run says only that prefixes were cached: read off the first tokens of such runs
 DRAWN_SHORTER = 0.9  # of nominal lengths, where they are drawn between 0.8 and 1.0 of them
 
 
@@ -93,7 +92,7 @@ def case_from(row: Mapping[str, str], engines: Mapping[str, Engine], limits: Map
     kind = row["kind"].strip()
     if kind not in REGIMES:
         raise RowError("kind", f"kind = {kind!r}; it is one of {', '.join(REGIMES)}")
-    model, gpu = _record(row["model"], MODELS, SAME_MODEL, "model"), _record(row["hw"], GPUS, SAME_GPU, "accelerator")
+    model, gpu = _record(row["model"], MODELS, _same_models(), "model"), _record(row["hw"], GPUS, SAME_GPU, "accelerator")
     said = f"{row.get('load') or ''} {row.get('notes') or ''}"
     shorter = DRAWN_SHORTER if "mean 0.9x nominal" in said else 1.0
     n_gpus = int(_number(row, "n_gpus", 1, 100_000, whole=True))
@@ -142,6 +141,12 @@ def engine_of(row: Mapping[str, str], gpu, engines: Mapping[str, Engine]) -> Eng
 @lru_cache(maxsize=None)
 def _key(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+
+
+@cache
+def _same_models() -> dict[str, str]:
+    """Keys of the other names under which a model of the catalog was published."""
+    return {_key(name): key for key, model in MODELS.items() for name in model.facts.get("also", ())}
 
 
 def _record(name, records, same, what):

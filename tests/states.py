@@ -85,5 +85,5 @@ def in_python(line: str):
     names = {name.rpartition(".")[2]: importlib.import_module(name) for name in modules}
     records = {name: next(getattr(module, name) for module in (catalog, prices) if hasattr(module, name))
                for name in re.findall(r"\b([A-Z_]+)\[", line)}
-    service = {"Service": serving.Service, "Layout": layouts.Layout, "ASSUMED": catalog.ASSUMED, "predict": prediction.predict}
+    service = {"Service": serving.Service, "Layout": layouts.Layout, "ASSUMED": catalog.ASSUMED, "predict": prediction.predict, "run": prediction.run, "replica_of": prediction.replica_of}
     return float(eval(line, {"at": faces.at, **service, **records, **names}))

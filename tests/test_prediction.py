@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from llmcost.__main__ import main
 from llmcost.catalog import read_csv, read_prediction
-from llmcost.prediction import Constants, RowError, constants, engines, outcome_of, predict
+from llmcost.prediction import Constants, Refused, RowError, constants, engines, outcome_of, predict, replica_of, run
 from llmcost.prediction.calibrating import calibrate, rows_of_benchmark
 from llmcost.prediction.cases import case_from
 from llmcost.prediction.estimating import errors, estimate, left_out, regime
@@ -159,6 +159,18 @@ def test_the_command_says_what_changed_and_what_it_cannot_tell(tmp_path, capsys)
     assert told.startswith("16 measured values: mean error") and "kernel_seconds" in told.split("not identifiable")[0]
     assert "grouped_share" in told.split("not identifiable from these runs: ")[1]
     assert main(["calibrate", str(written(tmp_path / "none.csv", [MINE]))]) == 2 and "none with tp" in capsys.readouterr().err
+
+
+def test_a_run_and_its_replica_by_name():
+    row = run("m00020")
+    assert replica_of(row).pass_seconds(64, 2000) == pytest.approx(1.5 * replica_of(row, engine=dataclasses.replace(
+        engines()["vllm_v0"], factor=engines()["vllm_v0"].factor / 1.5)).pass_seconds(64, 2000))
+    row["model"] = "changed"
+    assert run("m00020")["model"] == "llama-3.3-70b"
+    with pytest.raises(Refused, match="no model 'changed'"):
+        replica_of(row)
+    with pytest.raises(KeyError, match="no run 'm0020'; nearest: "):
+        run("m0020")
 
 
 def test_nothing_to_learn_from_is_said(runs):

@@ -8,8 +8,10 @@ from ..formats import format_value
 from .parts import ExploreError
 
 
-def recorded(run: Callable[..., Mapping[str, float]], **axes: Sequence[float]) -> dict:
-    """The results of `run` for every combination of `axes`, by name, for `explore(runs=...)`.
+def recorded(run: Callable[..., Mapping[str, float]], digits: int = 6, **axes: Sequence[float]) -> dict:
+    """The results of `run` for every combination of `axes`, by name, for `explore(runs=...)`, to so many significant digits.
+
+    Twelve digits where a line of Python stands under the control and must give what the page shows.
 
     Raises `ExploreError` without a run, or when runs give different names, or a name that is an axis.
     """
@@ -19,12 +21,12 @@ def recorded(run: Callable[..., Mapping[str, float]], **axes: Sequence[float]) -
     found = [run(**dict(zip(axes, point))) for point in points]
     if any(set(one) != set(found[0]) for one in found) or set(found[0]) & set(axes):
         raise ExploreError(f"runs must give the same names each time, and none of {', '.join(axes)}")
-    kept = {name: [_six_digits(one[name]) for one in found] for name in found[0]}
+    kept = {name: [_kept(one[name], digits) for one in found] for name in found[0]}
     return {"axes": {name: list(map(float, values)) for name, values in axes.items()}, "columns": kept}
 
 
-def _six_digits(value: float) -> float | None:
-    return float(f"{value:.6g}") if math.isfinite(value) else None
+def _kept(value: float, digits: int) -> float | None:
+    return float(f"{value:.{digits}g}") if math.isfinite(value) else None
 
 
 def place_near(runs: Mapping, state: Mapping) -> dict[str, float]:

@@ -9,7 +9,8 @@
 
 from .cases import Case, Refused, RowError
 from .constants import Constants, Engine
-from .model import Prediction, constants, engines, outcome_of, predict
+from .model import Prediction, constants, engines, outcome_of, predict, replica_of, run
 from .regimes import Outcome
 
-__all__ = ["Case", "Constants", "Engine", "Outcome", "Prediction", "Refused", "RowError", "constants", "engines", "outcome_of", "predict"]
+__all__ = ["Case", "Constants", "Engine", "Outcome", "Prediction", "Refused", "RowError", "constants", "engines", "outcome_of",
+           "predict", "replica_of", "run"]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, lru_cache
 
-from ..catalog import read_csv, read_prediction
+from ..catalog import Named, read_csv, read_prediction
 from .cases import Case, Refused, case_from, is_placed, placements_for
 from .constants import Constants, Engine
 from .intervals import Domain, Interval, interval_for
@@ -82,6 +82,28 @@ def predict(row: Mapping[str, str], chosen: Constants | None = None, of_engines:
         return Prediction(row["row_id"], None, None, refused=str(reason))
     inside = domain().has(case)
     return Prediction(row["row_id"], outcome, case, {name: interval_for(case, name, known_intervals(), inside) for name in QUANTITIES}, inside)
+
+
+def run(row_id: str) -> dict[str, str]:
+    """One row of `data/measurements/runs.csv`. Raises `UnknownName` with the nearest ones for an id that it does not have."""
+    return dict(_runs()[row_id])
+
+
+@cache
+def _runs() -> Named:
+    return Named("run", {row["row_id"]: row for row in read_csv("measurements/runs.csv")})
+
+
+def replica_of(row: Mapping[str, str], chosen: Constants | None = None, engine: Engine | None = None) -> Replica:
+    """The copy of the model that a row speaks of: what fits on it, and how long its passes take.
+
+    Raises `RowError` for a cell that cannot be, and `Refused` for a row that is refused.
+    """
+    found = predict(row)
+    if found.case is None:
+        raise Refused(found.refused)
+    case = found.case
+    return _replica(case.model, case.gpu, case.placement, case.formats, chosen or constants(), engine or case.engine)
 
 
 def _answer(case: Case, chosen: Constants, placed: bool) -> tuple[Case, Outcome]:

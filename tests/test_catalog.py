@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from llmcost import attention, capacity, catalog, phases, shapes
+from llmcost import attention, capacity, catalog, files, phases, shapes
 from llmcost.catalog import ASSUMPTIONS, BYTES, GPUS, MODELS, FactError, UnknownName
 from llmcost.faces import at
 from llmcost.notation import NOTATION
@@ -30,8 +30,8 @@ def build(tmp_path, monkeypatch):
     """A model of the catalog from the table above and its config, with changes to the table; None leaves one out."""
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "tiny.json").write_text(json.dumps(CONFIG))
-    (tmp_path / "references.bib").write_text((catalog.DATA / "references.bib").read_text())
-    monkeypatch.setattr(catalog, "DATA", tmp_path)
+    (tmp_path / "references.bib").write_text((files.DATA / "references.bib").read_text())
+    monkeypatch.setattr(files, "DATA", tmp_path)
 
     def made(**changes):
         table = {name: value for name, value in {**TABLE, **changes}.items() if value is not None}
@@ -54,7 +54,7 @@ def fits(printed: str, n_params: int, cut_off: bool = False) -> bool:
 
 
 def config_of(model) -> dict:
-    return json.loads((catalog.DATA / "configs" / f"{model.key}.json").read_text())
+    return json.loads((files.DATA / "configs" / f"{model.key}.json").read_text())
 
 
 COUNTED_TOO = {
@@ -176,12 +176,12 @@ def test_tokens_as_engines_print_them(row):
     assert ours == pytest.approx(int(row["kv_tokens"]), rel=1e-3)
 
 
-@pytest.mark.parametrize("path", [path for path in sorted(catalog.DATA.glob("*/*.csv")) if path.parent.name != "traces"],
+@pytest.mark.parametrize("path", [path for path in sorted(files.DATA.glob("*/*.csv")) if path.parent.name not in ("traces", "numerals")],
                          ids=lambda path: path.stem)
 def test_every_row_says_where_it_is_from(path):
     """A source of the bibliography or an address, the place in it, and a day or month; names are those of the catalog."""
-    keys = set(re.findall(r"^@\w+\{([^,\s]+)", (catalog.DATA / "references.bib").read_text(), re.MULTILINE))
-    for row in catalog.read_csv(str(path.relative_to(catalog.DATA))):
+    keys = set(re.findall(r"^@\w+\{([^,\s]+)", (files.DATA / "references.bib").read_text(), re.MULTILINE))
+    for row in catalog.read_csv(str(path.relative_to(files.DATA))):
         assert row["source"] in keys or row.get("url", "").startswith("https://"), row
         assert row.get("where") or row.get("source_ref"), row
         assert re.search(r"20\d\d(-\d\d){0,2}", row.get("date") or row["seen"]), row
@@ -191,7 +191,7 @@ def test_every_row_says_where_it_is_from(path):
 
 
 def test_a_published_trace_is_as_its_record_says():
-    assert {path.stem for path in (catalog.DATA / "traces").iterdir()} == set(catalog.TRACES)
+    assert {path.stem for path in (files.DATA / "traces").iterdir()} == set(catalog.TRACES)
     for key, record in catalog.TRACES.items():
         requests = azure_trace(catalog.read_trace(key))
         assert len(requests) == record.facts["n_requests"]

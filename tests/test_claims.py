@@ -5,8 +5,9 @@ import dataclasses
 import numpy
 import pytest
 
-from llmcost import arrivals, catalog, claims, expert_serving, layouts, phases, serving
+from llmcost import arrivals, catalog, claims, expert_serving, files, layouts, phases, serving
 from llmcost.engine import Engine
+from llmcost.evaluation import StatementError
 from llmcost.precision import BYTES_PER_ELEMENT
 from llmcost.prediction import constants, engines
 from llmcost.prediction.estimating import errors
@@ -42,16 +43,16 @@ def test_an_incomplete_claim_is_refused(changes, message, monkeypatch):
     good = {"id": "x", "place": "p", "chapter": "kv_cache", "statement": "s", "verdict": "exact", "why": "w", "printed": "1",
             "unit": "", "formula": "attention.kv_elements", "given": {}}
     table = {key: value for key, value in {**good, **changes}.items() if value is not None}
-    monkeypatch.setattr(catalog, "claim_files", lambda: ["000"])
-    monkeypatch.setattr(catalog, "read_claims", lambda name: [table])
-    with pytest.raises(claims.ClaimError, match=message):
+    monkeypatch.setattr(files, "claim_files", lambda: ["000"])
+    monkeypatch.setattr(files, "read_claims", lambda name: [table])
+    with pytest.raises(StatementError, match=message):
         claims.load()
 
 
 def test_a_claim_about_an_unknown_formula_is_refused():
     claim = claims.Claim(id="x", source="000", place="", chapter="", statement="", verdict="exact", why="", printed="1",
                          formula="attention.magic")
-    with pytest.raises(claims.ClaimError, match="attention.magic"):
+    with pytest.raises(StatementError, match="attention.magic"):
         claims.evaluate(claim)
 
 
@@ -83,7 +84,7 @@ def experiment(n_gpus, form="bf16", width=2, cache=2, policy="chunked", outputs=
 
 def words_of_claims():
     """What all claims say in words, as one text."""
-    return " ".join(claim.get("why", "") + " " + claim.get("right", "") for name in catalog.claim_files() for claim in catalog.read_claims(name))
+    return " ".join(claim.get("why", "") + " " + claim.get("right", "") for name in files.claim_files() for claim in files.read_claims(name))
 
 
 def test_every_simulated_figure_in_a_claim_is_what_the_simulation_gives():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llmcost import attention, catalog, configs
+from llmcost import attention, catalog, configs, files
 from llmcost.catalog import MODELS, model_from_config
 from llmcost.configs import ConfigError
 from llmcost.faces import at
@@ -15,15 +15,15 @@ from llmcost.shapes import ShapeError
 
 LLAMA = {"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 8,
          "num_key_value_heads": 4, "intermediate_size": 128, "vocab_size": 100, "torch_dtype": "bfloat16"}
-PUBLISHED = {key: json.loads((catalog.DATA / "configs" / f"{key}.json").read_text()) for key in MODELS}
+PUBLISHED = {key: json.loads((files.DATA / "configs" / f"{key}.json").read_text()) for key in MODELS}
 
 
 def test_every_model_of_the_catalog_comes_from_a_config_and_every_config_has_its_model():
-    assert {path.stem for path in (catalog.DATA / "configs").glob("*.json")} == set(MODELS)
+    assert {path.stem for path in (files.DATA / "configs").glob("*.json")} == set(MODELS)
 
 
 def test_a_published_config_gives_the_same_model_as_mapping_and_as_file():
-    path = catalog.DATA / "configs" / "deepseek_v3.json"
+    path = files.DATA / "configs" / "deepseek_v3.json"
     assert dict(model_from_config(path).facts) == dict(model_from_config(PUBLISHED["deepseek_v3"]).facts)
 
 

@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from llmcost import bills, catalog, prices
+from llmcost import bills, files, prices
 from llmcost.catalog import GPUS, UnknownName
 from llmcost.faces import at
 from llmcost.prices import API_PRICES, price_history, rents
@@ -50,7 +50,7 @@ ROW = {"key": "m", "vendor": "V", "model": "M", "from": "2025-01-01", "to": "", 
 def history_of(monkeypatch):
     """The history that rows with these changes to a good one give."""
     def read(*changes):
-        monkeypatch.setattr(catalog, "read_csv", lambda name: [{**ROW, **change} for change in changes])
+        monkeypatch.setattr(files, "read_csv", lambda name: [{**ROW, **change} for change in changes])
         price_history.cache_clear()
         return price_history()
     yield read

@@ -7,14 +7,15 @@
 | pages | what the theme and the default extensions add, cleaned up |
 | hosting | no page asks another host for anything |
 | dependencies | pages follow data/, the library and this extension |
+| conclusions | a conclusion that a new fact has turned over is a warning |
 | fonts, styles | subsets of the fonts and of the theme's style sheet |
 | refresh, serve | `python -m bookext.refresh`, `python -m bookext.serve`: stored outputs, the site on this computer |
 """
 
 
 def setup(app):
-    from . import controls, dependencies, hosting, mathematics, pages  # a reader's kernel has no Sphinx, but reads static/
+    from . import conclusions, controls, dependencies, hosting, mathematics, pages  # a reader's kernel has no Sphinx, but reads static/
 
-    for subject in (mathematics, controls, pages, hosting, dependencies):
+    for subject in (mathematics, controls, pages, hosting, dependencies, conclusions):
         subject.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

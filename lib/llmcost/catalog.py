@@ -1,29 +1,26 @@
-"""The only reader of `data/`: models, accelerators and assumptions as frozen records with sources.
+"""The facts of `data/`: models, accelerators and assumptions as frozen records with sources.
 
     >>> from llmcost.catalog import MODELS
     >>> MODELS["llama_3_1_70b"].n_params
     70553706496
 """
 
-import csv
 import datetime
 import difflib
 import json
 import math
-import os
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from . import files
 from .configs import ConfigError, max_context, shapes_from_config, weight_formats
+from .files import read_csv, read_toml
 from .notation import NOTATION
 from .precision import BYTES_PER_ELEMENT
 from .records import KINDS, Accelerator, FactError, Model, Record, Source, UnknownName
-
-DATA = Path(os.environ.get("LLMCOST_DATA") or Path(__file__).parents[2] / "data")
 
 
 class Named(Mapping):
@@ -60,18 +57,6 @@ class Named(Mapping):
 _PROVENANCE = ("kind", "source", "where", "date")
 
 
-def _read_toml(name: str) -> dict:
-    path = DATA / name
-    if not path.exists():
-        raise FactError(f"{path} does not exist; the catalog reads the folder data/ of the book's checkout, "
-                        f"or the folder that the variable LLMCOST_DATA names")
-    with path.open("rb") as file:
-        try:
-            return tomllib.load(file)
-        except tomllib.TOMLDecodeError as error:
-            raise FactError(f"data/{name}: {error}") from None
-
-
 def source_of(place: str, table: Mapping, default: Source | None = None) -> Source:
     """The source that `table` states, each part falling back on `default`. Raises `FactError` if any is missing."""
     parts = {part: table.get(part, getattr(default, part, None)) for part in _PROVENANCE}
@@ -89,8 +74,7 @@ def source_of(place: str, table: Mapping, default: Source | None = None) -> Sour
 
 @cache
 def _reference_keys() -> frozenset[str]:
-    text = (DATA / "references.bib").read_text(encoding="utf-8")
-    return frozenset(re.findall(r"^@\w+\{([^,\s]+)", text, flags=re.MULTILINE))
+    return frozenset(re.findall(r"^@\w+\{([^,\s]+)", files.read_text("references.bib"), flags=re.MULTILINE))
 
 
 def read_record(file: str, key: str, table: Mapping) -> tuple[str, dict, dict]:
@@ -130,7 +114,7 @@ def model_from(file: str, key: str, table: Mapping) -> Model:
         raise FactError(f"{place} has {', '.join(unknown)}; a model may have {', '.join(_SAID)}, and its shapes "
                         f"stand in data/configs/{key}.json")
     try:
-        return model_from_config(DATA / "configs" / f"{key}.json", key, name, source_of(place, table), sources, **said)
+        return model_from_config(files.config_path(key), key, name, source_of(place, table), sources, **said)
     except ValueError as error:
         raise FactError(f"{place}: {error}") from None
 
@@ -246,53 +230,13 @@ def assumption_from(file: str, key: str, table: Mapping) -> Assumption:
     return Assumption(key, table["value"], table["low"], table["high"], table["why"], source_of(place, table))
 
 
-def read_csv(name: str) -> list[dict[str, str]]:
-    """Rows of a CSV file below `data/`, as text. Raises `FactError` for a row with missing or extra cells."""
-    with (DATA / name).open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    for number, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            raise FactError(f"data/{name}, line {number} does not have as many cells as the header")
-    return rows
-
-
 def read_trace(key: str) -> str:
     """Text of a published trace, one of `TRACES`, for a reader of its format in `llmcost.traces`."""
-    return (DATA / "traces" / f"{TRACES[key].key}.csv").read_text(encoding="utf-8")
-
-
-def read_prediction() -> dict:
-    """What `llmcost.prediction` rests on: `data/prediction.toml`, and beside it what `data/fitted.toml` estimates.
-
-    A constant that runs decide has its value, and an engine its factor, from the second.
-    """
-    tables, found = _read_toml("prediction.toml"), _read_toml("fitted.toml") if (DATA / "fitted.toml").exists() else {}
-    for kind, values, name in (("constant", found.get("constant", {}), "value"), ("engine", found.get("factor", {}), "factor")):
-        for key, table in tables[kind].items():
-            if table.get("fitted"):
-                table[name] = values.get(key, (table["low"] * table["high"]) ** 0.5)
-    return {**tables, "domain": found.get("domain"), "interval": found.get("interval", [])}
-
-
-def write_fitted(text: str) -> None:
-    """Replace `data/fitted.toml`, whole or not at all."""
-    part = DATA / "fitted.toml.part"
-    part.write_text(text, encoding="utf-8")
-    part.replace(DATA / "fitted.toml")
-
-
-def read_claims(name: str) -> list[dict]:
-    """The tables `[[claim]]` of one file below `data/claims/`."""
-    return _read_toml(f"claims/{name}.toml").get("claim", [])
-
-
-def claim_files() -> list[str]:
-    """Names of the files below `data/claims/`, one for each source document."""
-    return sorted(path.stem for path in (DATA / "claims").glob("*.toml"))
+    return files.read_text(f"traces/{TRACES[key].key}.csv")
 
 
 def _load(file: str, what: str, build: Callable) -> Named:
-    return Named(what, _read_toml(file), lambda key, table: build(file, key, table))
+    return Named(what, read_toml(file), lambda key, table: build(file, key, table))
 
 
 LINKS = _load("links.toml", "link", lambda file, key, table: Record(key, *read_record(file, key, table)))

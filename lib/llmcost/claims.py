@@ -9,17 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
-from . import catalog, faces
+from . import files
+from .evaluation import SCALES, StatementError, value
 
 FROM_DIGITS = ("exact", "rounding", "coarse", "wrong")
 FROM_REASON = ("depends", "unsupported", "outdated", "definition")
-SCALES = {"": 1, "B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30,
-          "TiB": 2**40, "%": 1e-2, "x": 1, "tokens": 1, "s": 1, "ms": 1e-3, "us": 1e-6, "FLOP": 1, "TFLOP": 1e12,
-          "TFLOP/s": 1e12, "FLOP/byte": 1, "GB/s": 1e9, "TB/s": 1e12}
-
-
-class ClaimError(ValueError):
-    """A claim that is not complete or that cannot be computed: the message names it and what is missing."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +30,7 @@ class Claim:
     verdict : recorded; `derive` must agree
     why : the reason, in one sentence
     printed, unit : the digits as printed and their unit, "" for a statement without digits
-    formula, given : "module.name" and its arguments; `model` and `gpu` name catalog records,
-        the GPU computing in BF16; what neither they nor `given` have is an assumption (`llmcost.catalog.ASSUMED`)
+    formula, given : "module.name" and its arguments, as `llmcost.evaluation.value` takes them
     against : arguments that differ in a second evaluation; ours is then the ratio of the two
     over : a second formula with the same arguments; ours is then the ratio of the two
     right : the right statement, where the source's is not
@@ -61,32 +54,13 @@ class Claim:
 
 def evaluate(claim: Claim) -> float:
     """The value that the library gives for `claim`, in the claim's own unit."""
-    given = dict(claim.given or {})
-    value = _value(claim, claim.formula, given)
+    what, given, formulas = f"claim {claim.id}", dict(claim.given or {}), [claim.formula, *filter(None, [claim.over])]
+    ours = value(what, claim.formula, given, formulas)
     if claim.against is not None:
-        value /= _value(claim, claim.formula, {**given, **claim.against})
+        ours /= value(what, claim.formula, {**given, **claim.against}, formulas)
     if claim.over:
-        value /= _value(claim, claim.over, given)
-    return value / SCALES[claim.unit]
-
-
-def _value(claim: Claim, formula: str, given: Mapping) -> float:
-    function = _function(claim, formula)
-    models = [catalog.MODELS[given["model"]]] if "model" in given else []
-    gpus = [catalog.GPUS[given["gpu"]].computing_in("bf16")] if "gpu" in given else []
-    known = {name for other in filter(None, (claim.formula, claim.over)) for name in faces.leaves(_function(claim, other))}
-    if unused := sorted(set(given) - known - {"model", "gpu"}):
-        raise ClaimError(f"claim {claim.id} gives {', '.join(unused)}, which its formula has no use for")
-    taken = {name: given[name] for name in faces.leaves(function) if name in given}
-    return float(faces.at(function, *models, *gpus, catalog.ASSUMED, **taken))
-
-
-def _function(claim: Claim, formula: str):
-    module, _, name = formula.partition(".")
-    function = faces.formulas().get(name)
-    if function is None or not function.__module__.endswith(f".{module}"):
-        raise ClaimError(f"claim {claim.id} names the formula {formula!r}, which the library does not have")
-    return function
+        ours /= value(what, claim.over, given, formulas)
+    return ours / SCALES[claim.unit]
 
 
 def verdict(printed: str, ours: float) -> str:
@@ -114,35 +88,35 @@ def derive(claim: Claim) -> str:
 def load(chapter: str | None = None) -> list[Claim]:
     """Every claim, or those that `chapter` treats, in the order of the source documents.
 
-    Raises `ClaimError` for a claim that is not complete.
+    Raises `StatementError` for a claim that is not complete.
     """
-    found = [_claim(source, table) for source in catalog.claim_files() for table in catalog.read_claims(source)]
+    found = [_claim(source, table) for source in files.claim_files() for table in files.read_claims(source)]
     ids = [claim.id for claim in found]
     if repeated := sorted({i for i in ids if ids.count(i) > 1}):
-        raise ClaimError(f"two claims have the id {', '.join(repeated)}")
+        raise StatementError(f"two claims have the id {', '.join(repeated)}")
     return [claim for claim in found if chapter in (None, claim.chapter)]
 
 
 def _claim(source: str, table: Mapping) -> Claim:
     name = table.get("id", f"in data/claims/{source}.toml without an id")
     if unknown := sorted(set(table) - set(Claim.__dataclass_fields__)):
-        raise ClaimError(f"claim {name} has {', '.join(unknown)}; a claim has {', '.join(Claim.__dataclass_fields__)}")
+        raise StatementError(f"claim {name} has {', '.join(unknown)}; a claim has {', '.join(Claim.__dataclass_fields__)}")
     needed = ("id", "place", "chapter", "statement", "verdict", "why")
     if missing := [part for part in needed if not table.get(part)]:
-        raise ClaimError(f"claim {name} has no {', '.join(missing)}")
+        raise StatementError(f"claim {name} has no {', '.join(missing)}")
     if table["verdict"] not in FROM_DIGITS + FROM_REASON:
-        raise ClaimError(f"claim {name} has verdict {table['verdict']!r}; "
+        raise StatementError(f"claim {name} has verdict {table['verdict']!r}; "
                          f"it is one of {', '.join(FROM_DIGITS + FROM_REASON)}")
     if table["verdict"] not in ("exact", "rounding") and not table.get("right"):
-        raise ClaimError(f"claim {name} is {table['verdict']} but does not say what is right")
+        raise StatementError(f"claim {name} is {table['verdict']} but does not say what is right")
     if table.get("unit", "") not in SCALES:
-        raise ClaimError(f"claim {name} has unit {table['unit']!r}; it is one of {', '.join(filter(None, SCALES))}")
+        raise StatementError(f"claim {name} has unit {table['unit']!r}; it is one of {', '.join(filter(None, SCALES))}")
     if bool(table.get("printed")) != bool(table.get("formula")) and table["verdict"] in FROM_DIGITS:
-        raise ClaimError(f"claim {name} needs both the printed digits and the formula, or neither")
+        raise StatementError(f"claim {name} needs both the printed digits and the formula, or neither")
     if table.get("printed"):
         try:
             Decimal(table["printed"])
         except InvalidOperation:
-            raise ClaimError(f"claim {name} has printed = {table['printed']!r}; write the digits alone, "
+            raise StatementError(f"claim {name} has printed = {table['printed']!r}; write the digits alone, "
                              f"as in \"1.3\", and the unit in `unit`") from None
     return Claim(source=source, **table)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from . import catalog
+from . import catalog, files
 from .catalog import Named
 from .records import FactError, Record, Source
 
@@ -80,7 +80,7 @@ def _day(place: str, row: Mapping[str, str], name: str) -> datetime.date | None:
 def price_history() -> dict[str, list[Price]]:
     """Every price of every model, in the order of time. Raises `FactError` for a bad row or intervals that overlap."""
     rows = [(_price(f"data/prices/api.csv, line {line}", row), line)
-            for line, row in enumerate(catalog.read_csv("prices/api.csv"), start=2)]
+            for line, row in enumerate(files.read_csv("prices/api.csv"), start=2)]
     history: dict[str, list[Price]] = {}
     for price, line in sorted(rows, key=lambda pair: pair[0].start):
         earlier = history.setdefault(price.key, [])
@@ -143,7 +143,7 @@ RENT_KINDS = ("on-demand", "spot", "one-year contract", "cost of ownership", "as
 def rents() -> list[Rent]:
     """Every dated rent, in the order of the file. Raises `FactError` for a bad row."""
     found = []
-    for line, row in enumerate(catalog.read_csv("prices/gpu_rental.csv"), start=2):
+    for line, row in enumerate(files.read_csv("prices/gpu_rental.csv"), start=2):
         place = f"data/prices/gpu_rental.csv, line {line}"
         low, high = (_number(place, row, f"usd_per_gpu_hour_{end}") for end in ("low", "high"))
         date = _day(place, row, "date")
@@ -155,3 +155,16 @@ def rents() -> list[Rent]:
                                            "source": row["source"], "where": row["where"], "date": date})
         found.append(Rent(row["gpu"], date, low / PER_HOUR, high / PER_HOUR, row["kind"], row["quality"], row["note"], source))
     return found
+
+
+def newest_rent(gpu: str) -> Rent:
+    """The lowest on-demand rent of `gpu` on the newest day that has one. Raises `FactError` when no day has.
+
+    >>> newest_rent("h100_sxm").kind
+    'on-demand'
+    """
+    found = [rent for rent in rents() if rent.gpu == gpu and rent.kind == "on-demand"]
+    if not found:
+        raise FactError(f"data/prices/gpu_rental.csv has no on-demand rent of {gpu}; it has some of "
+                        f"{', '.join(sorted({rent.gpu for rent in rents() if rent.kind == 'on-demand'}))}")
+    return max(found, key=lambda rent: (rent.date, -rent.low))

@@ -12,7 +12,7 @@ from .prose import quoted, say
 from .questions import check, grade, predict
 from .recompute import recompute
 from .runs import recorded
-from .tables import (assumptions_table, claims_list, fabrics_table, formats_table, formulas_table, gpus_table, inline, models_table,
+from .tables import (assumptions_table, claims_list, fabrics_table, flip_points, formats_table, formulas_table, gpus_table, inline, models_table,
                      notation_table, prices_table, rents_table, table)
 
 __all__ = [name for name in dir() if not name.startswith("_")]

@@ -4,7 +4,7 @@ import datetime
 from collections.abc import Iterable, Sequence
 
 from .. import claims as claims_module
-from .. import faces, layers, prices
+from .. import faces, layers, prices, takeaways
 from ..catalog import ASSUMPTIONS, FABRICS, GPUS, MODELS
 from ..formats import format_value
 from ..notation import NOTATION
@@ -180,6 +180,18 @@ def _claim(claim: claims_module.Claim) -> str:
     return (f'<div class="claim"><p><span class="verdict {claim.verdict}">{claim.verdict}</span> {escape(claim.statement)} '
             f'<span class="source">{escape(claim.source)}, {escape(claim.place)}</span></p>'
             f"<p>{escape(digits + (claim.right or claim.why))}</p></div>")
+
+
+def flip_points(chapter: str) -> Markup:
+    """The conclusions of `chapter` that can turn over: what is compared, both numbers today, and how far the first is from the second."""
+    rows = []
+    for found in map(takeaways.evaluate, takeaways.load(chapter)):
+        one = found.takeaway
+        number = lambda value: f"{value:,.4g} {one.unit}".strip()
+        told = one.statement if found.standing == "holds" else one.flipped
+        rows.append((told, number(found.value), f"{'above' if found.value < found.threshold else 'below'} {number(found.threshold)}",
+                     f"{'×' if found.distance > 1 else '÷'} {max(found.distance, 1 / found.distance):,.3g}"))
+    return table(("Conclusion, as the facts of this build have it", "Today", "It flips", "Distance"), rows, "Where this flips", numbers=(1, 2, 3))
 
 
 def _cite(source) -> Markup:

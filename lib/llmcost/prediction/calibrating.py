@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp
 
-from ..catalog import read_prediction
+from ..files import read_prediction
 from .cases import case_from, is_placed
 from .constants import Constants, Engine
 from .estimating import COLUMNS, Estimated, Run, errors, estimate

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 
-from ..catalog import read_csv, read_prediction
+from ..files import read_csv, read_prediction
 from .cases import Refused, case_from, is_placed
 from .constants import Constants, Engine
 from .estimating import COLUMNS, Run, estimate, left_out

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, lru_cache
 
-from ..catalog import Named, read_csv, read_prediction
+from ..catalog import Named
+from ..files import read_csv, read_prediction
 from .cases import Case, Refused, case_from, is_placed, placements_for
 from .constants import Constants, Engine
 from .intervals import Domain, Interval, interval_for

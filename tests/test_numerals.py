@@ -8,7 +8,7 @@ from llmcost import claims, files, numerals
 
 NUMERALS = numerals.load()
 CLAIMS = {claim.id: claim for claim in claims.load()}
-NUMERIC = [CLAIMS[i] for i in sorted({numeral.claim for numeral in NUMERALS if numeral.claim} | {i for i, claim in CLAIMS.items() if claim.printed})]
+NUMERIC = [CLAIMS[i] for i in sorted(numerals.numeric_claims())]
 
 
 def test_every_source_has_its_numerals():

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmcost.__main__ import main
-from llmcost.catalog import read_csv, read_prediction
+from llmcost.files import read_csv, read_prediction
 from llmcost.prediction import Constants, Refused, RowError, constants, engines, outcome_of, predict, replica_of, run
 from llmcost.prediction.calibrating import calibrate, rows_of_benchmark
 from llmcost.prediction.cases import case_from

@@ -38,7 +38,7 @@ def place(app):
     target = Path(app.outdir) / "_static" / "book"
     target.mkdir(parents=True, exist_ok=True)
     (target / "formulas.js").write_text(formulas(), "utf-8")
-    for name in ("controls.js", "controls.css"):
+    for name in ("controls.js", "controls.css", "ledger.js"):
         shutil.copyfile(STATIC / name, target / name)
 
 
@@ -88,6 +88,8 @@ def counts(slider: dict, given: dict) -> bool:
 
 def fill(app, pagename, templatename, context, doctree):
     body = context.get("body", "")
+    if "data-ledger" in body:
+        app.add_js_file("book/ledger.js", loading_method="defer")
     if not LIVE.search(body):
         return
 

@@ -6,8 +6,9 @@ import json
 import sys
 from collections.abc import Callable
 
-from . import numerals, prediction, standing
+from . import coverage, numerals, prediction, standing
 from .files import read_source, write_text
+from .museum import trial, truth
 from .prediction import calibrating, fitting, table
 from .records import FactError, UnknownName
 
@@ -32,7 +33,13 @@ def main(arguments: list[str] | None = None) -> int:
     command("fit", _fit, "estimate constants and intervals from data/measurements/runs.csv, and write data/fitted.toml")
     command("numerals", _numerals, "count the numerals of the source documents: in claims, exempt; with texts, hold the record against them",
             ("texts", {"metavar": "TEXT", "nargs": "*", "help": "a source document, its file name beginning with 000 to 004"}))
+    command("coverage", _coverage, "whether the book does every topic of the source documents where data/coverage.csv says so")
     command("standings", _standings, "where every conclusion and every verdict stands, as JSON")
+    command("museum", _museum, "the table of right numbers, and your own function against it", ("what", {"choices": ("truth", "check")}),
+            ("target", {"metavar": "OUT.csv|OUT.json|MODULE:FUNCTION"}),
+            ("--of", {"choices": trial.ASKED, "default": "state", "help": "what the function counts"}),
+            description="truth OUT.csv or OUT.json: parameters and bytes of state of every model. check MODULE:FUNCTION: f(config, context) in bytes, or with "
+                        "--of parameters or active f(config), model by model, with the likely slip; the exit code is 1 where any number differs.")
     command("add", _add, "add a dated price, rent or specification, and list what it turns over", ("kind", {"choices": FACTS}),
             ("key", {"help": "of the model in data/prices/api.csv, or of the accelerator"}), ("facts", {"metavar": "NAME=VALUE", "nargs": "+"}),
             ("--dry-run", {"action": "store_true", "help": "list what it would turn over, and write nothing"}),
@@ -65,8 +72,24 @@ def _numerals(given):
     print(numerals.told())
 
 
+def _coverage(given):
+    topics = coverage.load()
+    wrong = coverage.missing(topics)
+    print("\n".join([*wrong, f"{len(topics) - len(wrong)} of {len(topics)}"]))
+    return 1 if wrong else 0
+
+
 def _standings(given):
     print(json.dumps(standing.standings()))
+
+
+def _museum(given):
+    if given.what == "truth":
+        print(f"{truth.write(given.target)} rows in {given.target}")
+        return 0
+    answers = trial.try_function(trial.function_named(given.target, given.of), given.of)
+    print(trial.told(answers, given.of))
+    return 0 if all(answer.correct for answer in answers) else 1
 
 
 def _add(given):

@@ -120,3 +120,11 @@ def _claim(source: str, table: Mapping) -> Claim:
             raise StatementError(f"claim {name} has printed = {table['printed']!r}; write the digits alone, "
                              f"as in \"1.3\", and the unit in `unit`") from None
     return Claim(source=source, **table)
+
+
+def lessons() -> list[tuple[str, str]]:
+    """Id of a claim and what is to be learned from it, for the most instructive ones, in order. Raises `StatementError` for an unknown id."""
+    known, found = {claim.id for claim in load()}, files.read_toml("lessons.toml")["lesson"]
+    if unknown := [one["claim"] for one in found if one["claim"] not in known]:
+        raise StatementError(f"data/lessons.toml names {', '.join(unknown)}, which no claim is")
+    return [(one["claim"], one["lesson"]) for one in found]

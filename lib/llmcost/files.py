@@ -1,6 +1,7 @@
-"""The files of `data/`: the only module that opens them. Read as tables, rows or text; replaced whole; tried on a copy."""
+"""The files of `data/`, and the notebooks beside it: the only module that opens them. Read as tables, rows or text; replaced whole; tried on a copy."""
 
 import csv
+import json
 import os
 import shutil
 import subprocess
@@ -82,6 +83,14 @@ def run_on_copy(changes: Mapping[str, str], *arguments: str) -> subprocess.Compl
 def config_path(key: str) -> Path:
     """Where the `config.json` of a model of the catalog is."""
     return DATA / "configs" / f"{key}.json"
+
+
+def read_chapter(name: str) -> list[dict]:
+    """The cells of the notebook of a chapter; a page in Markdown is one cell. Raises `OSError` when there is none of that name."""
+    page = DATA.parent / "chapters" / f"{name}.md"
+    if page.exists():
+        return [{"cell_type": "markdown", "source": page.read_text(encoding="utf-8")}]
+    return json.loads(page.with_suffix(".ipynb").read_text(encoding="utf-8"))["cells"]
 
 
 def read_claims(name: str) -> list[dict]:

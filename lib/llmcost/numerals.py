@@ -118,6 +118,11 @@ def compare(source: str, text: str) -> None:
         raise NumeralError(f"data/numerals/{source}.csv has {len(recorded)} numerals, the text {len(listed(text))}")
 
 
+def numeric_claims() -> frozenset[str]:
+    """Ids of the claims that state a number: a numeral is in them, or digits are printed in them."""
+    return frozenset(numeral.claim for numeral in load() if numeral.claim) | {claim.id for claim in claims.load() if claim.printed}
+
+
 def counts() -> list[tuple[str, int, int, int, Counter]]:
     """For each source document: its numerals, how many are in claims, how many are exempt, and the exempt by reason."""
     found = []

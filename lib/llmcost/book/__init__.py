@@ -11,8 +11,10 @@ from .parts import (bars, choose, choose_format, choose_gpu, choose_model, choos
 from .prose import quoted, say
 from .questions import check, grade, predict
 from .recompute import recompute
+from .rooms import museum_room, truth_table
 from .runs import recorded
-from .tables import (assumptions_table, claims_list, fabrics_table, flip_points, formats_table, formulas_table, gpus_table, inline, models_table,
+from .tables import (assumptions_table, fabrics_table, flip_points, formats_table, formulas_table, gpus_table, inline, models_table,
                      notation_table, prices_table, rents_table, table)
+from .verdicts import claims_list, ledger, lessons, numerals_table, reasons_table, unsupported_table, verdicts_table
 
 __all__ = [name for name in dir() if not name.startswith("_")]

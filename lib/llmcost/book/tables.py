@@ -1,9 +1,8 @@
-"""Tables printed from data: facts with their sources, the notation, verdicts on claims."""
+"""Tables printed from data: facts with their sources, the notation, conclusions that can flip."""
 
 import datetime
 from collections.abc import Iterable, Sequence
 
-from .. import claims as claims_module
 from .. import faces, layers, prices, takeaways
 from ..catalog import ASSUMPTIONS, FABRICS, GPUS, MODELS
 from ..formats import format_value
@@ -153,33 +152,6 @@ def assumptions_table() -> Markup:
              f"{format_value(a.low, NOTATION[key].unit)} to {format_value(a.high, NOTATION[key].unit)}", a.why,
              _cite(a.source)) for key, a in ASSUMPTIONS.items()]
     return table(("What", "Value", "Range", "Why", "Source and place"), rows, "Assumptions", numbers=(1, 2))
-
-
-def claims_list(chapter: str) -> Markup:
-    """Statements of the source documents that `chapter` treats, each with its verdict.
-
-    Those that are not right stand open; those that need a condition, and those that hold, are folded.
-    """
-    found = claims_module.load(chapter)
-    groups = (("that are not right as they stand", ("wrong", "unsupported", "outdated", "definition")),
-              ("that are right under a condition, or roughly", ("depends", "coarse")), ("that hold", ("exact", "rounding")))
-    markup = ""
-    for title, verdicts in groups:
-        chosen = sorted((claim for claim in found if claim.verdict in verdicts), key=lambda claim: verdicts.index(claim.verdict))
-        is_open = " open" if verdicts[0] == "wrong" else ""
-        markup += (f'<details class="claims"{is_open}><summary>{len(chosen)} statements {title}</summary>'
-                   f"{''.join(map(_claim, chosen))}</details>")
-    return Markup(markup)
-
-
-def _claim(claim: claims_module.Claim) -> str:
-    digits = ""
-    if claim.formula:
-        ours = f"{claims_module.evaluate(claim):.4g} {claim.unit}".strip()
-        digits = f"Printed {claim.printed} {claim.unit}, computed {ours}. ".replace(" ,", ",")
-    return (f'<div class="claim"><p><span class="verdict {claim.verdict}">{claim.verdict}</span> {escape(claim.statement)} '
-            f'<span class="source">{escape(claim.source)}, {escape(claim.place)}</span></p>'
-            f"<p>{escape(digits + (claim.right or claim.why))}</p></div>")
 
 
 def flip_points(chapter: str) -> Markup:

@@ -57,3 +57,10 @@ def test_the_address_alone_leads_to_the_introduction(reader, site):
     page = reader.new_page()
     page.goto(site)
     page.wait_for_url(site + PAGES[0])
+
+
+def test_the_numbers_to_know_are_one_printed_sheet(open_page):
+    page = open_page("chapters/numbers_to_know.html")
+    for size in ("A4", "Letter"):
+        sheets = re.findall(rb"/Type\s*/Page\b", page.pdf(format=size))
+        assert len(sheets) == 1, size

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from bookext import conclusions
 from llmcost import claims, files, standing, takeaways
 from llmcost.__main__ import main
 from llmcost.evaluation import SCALES, StatementError
@@ -147,3 +148,20 @@ def test_a_takeaway_that_cannot_be_computed_is_refused(formula, given, message):
     one = takeaways.Takeaway(**{**GOOD, "value": {"formula": formula, "given": given}})
     with pytest.raises(StatementError, match=message):
         takeaways.evaluate(one)
+
+
+def test_the_build_names_what_has_flipped(monkeypatch):
+    said = []
+    monkeypatch.setattr(conclusions.logger, "warning", lambda text, *values, **_: said.append(text % values))
+    conclusions.report(None)
+    assert said == []
+    flipped = {**GOOD, "id": "seats", "threshold": 1e9, "statement": "More than a billion sequences."}
+    monkeypatch.setattr(files, "read_takeaways", lambda: [flipped])
+    conclusions.report(None)
+    assert len(said) == 1 and "takeaway seats of chapters/kv_cache: flipped" in said[0] and "the threshold 1e+09" in said[0]
+    monkeypatch.setattr(files, "read_takeaways", lambda: [{**flipped, "standing": "flipped"}])
+    conclusions.report(None)
+    assert len(said) == 1
+    monkeypatch.setattr(files, "read_takeaways", lambda: [{**flipped, "side": "beside"}])
+    conclusions.report(None)
+    assert "side 'beside'" in said[1]

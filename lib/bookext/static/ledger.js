@@ -43,7 +43,7 @@
     const form = make("form", { class: "ledger-filters", role: "search", "aria-label": "Statements" }, field("Words", search), ...selects.map(({ label, select }) => field(label, select)));
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("input", show);
-    ledgers[0].closest("section").querySelector("h2, h3").after(form, count);
+    ledgers[0].closest("section").before(form, count);
     show();
     document.documentElement.dataset.ledger = "ready";
     if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();

@@ -9,6 +9,7 @@ from .frontend import Markup, escape
 from .tables import inline, table
 
 VERDICTS = FROM_DIGITS + FROM_REASON
+ORDINALS = {"000": "first", "001": "second", "002": "third", "003": "fourth", "004": "fifth"}
 GROUPS = (("that are not right as they stand", ("wrong", "unsupported", "outdated", "definition")),
           ("that are right under a condition, or roughly", ("depends", "coarse")), ("that hold", ("exact", "rounding")))
 
@@ -54,13 +55,13 @@ def verdicts_table() -> Markup:
         chosen = [claim for claim in known if source in ("", claim.source)]
         by_verdict = Counter(claim.verdict for claim in chosen)
         numeric = [claim for claim in chosen if claim.id in numbered]
-        rows.append((source or "all", *(f"{by_verdict[verdict]}" for verdict in VERDICTS), f"{len(chosen)}", f"{len(numeric)}", f"{sum(bool(claim.formula) for claim in numeric)}"))
+        rows.append((_named(source) if source else "all", *(f"{by_verdict[verdict]}" for verdict in VERDICTS), f"{len(chosen)}", f"{len(numeric)}", f"{sum(bool(claim.formula) for claim in numeric)}"))
     return table(("Source", *VERDICTS, "Statements", "With numbers", "Recomputed"), rows, "Verdicts by source document", numbers=range(1, len(VERDICTS) + 4))
 
 
 def numerals_table() -> Markup:
     """How many numerals each source document has, how many are in a statement, and why the others are not."""
-    rows = [(source, f"{every}", f"{inside}", f"{outside}", ", ".join(f"{count} {reason}" for reason, count in exempt.most_common()))
+    rows = [(_named(source), f"{every}", f"{inside}", f"{outside}", ", ".join(f"{count} {reason}" for reason, count in exempt.most_common()))
             for source, every, inside, outside, exempt in numerals.counts()]
     return table(("Source", "Numerals", "In a statement", "Exempt", "Why exempt"), rows, "Numerals of the source documents", numbers=(1, 2, 3))
 
@@ -72,8 +73,12 @@ def reasons_table() -> Markup:
 
 def unsupported_table() -> Markup:
     """The statements for which no support was found, with the chapter that treats each."""
-    rows = [(claim.source, claim.statement, inline(_link(claim))) for claim in claims_module.load() if claim.verdict == "unsupported"]
+    rows = [(_named(claim.source), claim.statement, inline(_link(claim))) for claim in claims_module.load() if claim.verdict == "unsupported"]
     return table(("Source", "Statement", "Chapter"), rows, "Statements without support")
+
+
+def _named(source: str) -> str:
+    return f"{ORDINALS.get(source, '')} ({source})"
 
 
 def _claim(claim: Claim) -> str:

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 import llmcost
+from llmcost.__main__ import main
 
 ROOT = Path(__file__).parents[1]
 README, CONTRIBUTING = ((ROOT / name).read_text("utf-8") for name in ("README.md", "CONTRIBUTING.md"))
@@ -86,6 +87,13 @@ def test_readme_promises_what_the_chapter_found():
 def test_readme_names_each_command_and_no_other():
     usage = subprocess.run([ROOT / "book", "help"], capture_output=True, text=True, check=True).stdout
     assert set(re.findall(r"\./book (\w+)", README)) == set(re.findall(r"^  (\w+) ", usage, re.MULTILINE))
+
+
+def test_readme_names_commands_of_the_library_that_exist(capsys):
+    named = set(re.findall(r"python -m llmcost (\w+)", README))
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert named <= set(re.findall(r"^    (\w+)\b", capsys.readouterr().out, re.MULTILINE)) and named
 
 
 def test_readme_example_gives_what_it_shows():

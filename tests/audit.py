@@ -20,7 +20,7 @@ LIGHTHOUSE = "lighthouse@12.8.2"
 CATEGORIES = {"performance": "perf.", "accessibility": "access.", "best-practices": "practice", "seo": "search"}
 PAGES = tuple(f"chapters/{name}.html" for name in ("intro", "token_billing", "training_and_inference", "prefill_and_decode", "transformer_flops",
                                                       "kv_cache", "batching", "tensor_parallelism", "latency_and_throughput",
-                                                      "quantization", "your_machine", "expert_parallelism", "deepseek_economics", "throughput"))
+                                                      "quantization", "your_machine", "expert_parallelism", "deepseek_economics", "throughput", "linear_attention", "choosing_hardware", "museum"))
 COMPRESSIBLE = {".html", ".css", ".js", ".svg", ".json", ".txt"}
 PRESSES = 60
 

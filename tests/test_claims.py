@@ -8,7 +8,8 @@ import numpy
 import pytest
 import yaml
 
-from llmcost import arrivals, attention, attention_work, capacity, catalog, claims, collectives, expert_serving, faces, files, layouts, operations, phases, roofline, served, serving, transformer
+from llmcost import (arrivals, attention, attention_work, capacity, catalog, claims, collectives, expert_serving, faces, files, layouts,
+                     operations, phases, roofline, served, serving, transformer)
 from llmcost.book import ledger
 from llmcost.engine import Engine
 from llmcost.evaluation import StatementError

@@ -117,6 +117,8 @@ FORMATS = [
     (23.71, "token/second", False, "23.7 tokens/s"), (4.2, "request/second", False, "4.20 requests/s"), (0.883, "fraction", False, "88.3 %"),
     (1.71, "usd", False, "$1.71"), (3e-6, "usd/token", False, "$3.00 per M tokens"), (1e-9, "usd/token", False, "$0.00100 per M tokens"),
     (2.5 / 3600, "usd/second", False, "$2.50/h"), (0, "usd/token", False, "$0 per M tokens"), (-1500, "byte", False, "−1.50 kB"),
+    (700, "watt", False, "700 W"), (10_200, "watt", False, "10.2 kW"), (1.2e6, "joule", False, "1.20 MJ"), (0.373, "joule/token", False, "0.373 J/token"),
+    (0.18 / 3.6e6, "usd/joule", False, "$0.180/kWh"), (1.7e-16, "usd/byte", False, "$0.170 per PB"), (5.6e-19, "usd/flop", False, "$0.560 per EFLOP"),
 ]
 
 
@@ -131,7 +133,8 @@ def test_a_value_that_is_not_finite_is_a_dash(js, value):
 
 
 UNITS = ["1", "token", "sequence", "head", "layer", "byte", "byte/token", "byte/second", "byte/element", "byte/parameter",
-         "second", "flop", "flop/second", "flop/byte", "token/second", "request/second", "fraction", "usd", "usd/token", "usd/second"]
+         "second", "flop", "flop/second", "flop/byte", "token/second", "request/second", "fraction", "usd", "usd/token", "usd/second",
+         "watt", "joule", "joule/token", "usd/joule", "usd/byte", "usd/flop"]
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -157,6 +160,8 @@ NUMBERS = [
     ("$1.50", "usd", 1.5), ("35 %", "fraction", 0.35), ("0.35", "fraction", 0.35), ("35", "fraction", 0.35), ("1.05", "fraction", 1.05), ("70B", "1", 70e9), (".5", "1", 0.5),
     ("$3", "usd/token", 3e-6), ("0.30 per million tokens", "usd/token", 3e-7), ("$15/Mtok", "usd/token", 15e-6),
     ("$2.50/h", "usd/second", 2.5 / 3600), ("2.5 USD per hour", "usd/second", 2.5 / 3600), ("−3", "1", -3), (" ~1_000_000 tokens ", "token", 1e6),
+    ("450 W", "watt", 450), ("0.45 kW", "watt", 450), ("350 mJ", "joule", 0.35), ("0.35 J/token", "joule/token", 0.35), ("350 mJ per token", "joule/token", 0.35),
+    ("$0.18/kWh", "usd/joule", 0.18 / 3.6e6), ("18", "usd/joule", 18 / 3.6e6), ("0.17 per PB", "usd/byte", 1.7e-16), ("$0.56 per EFLOP", "usd/flop", 5.6e-19),
 ]
 
 

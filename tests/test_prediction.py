@@ -62,14 +62,15 @@ def test_errors_are_those_that_are_published(runs):
         return mean_error([one for one in found if one[1] == name and fits(one[0])])
 
     hopper = ("h100_sxm", "h200_sxm")
-    assert of("output_rate", kind="offline-max", model="llama_3_1_70b", gpu=hopper, bits=8) < 6.5
+    assert of("output_rate", kind="offline-max", model="llama_3_1_70b", gpu=hopper, bits=8) < 6
     assert of("output_rate", kind="offline-max", model="llama_3_1_8b", gpu=hopper, bits=8) < 6.5
-    assert of("output_rate", kind="offline-max", model="llama_3_1_405b", gpu=hopper, bits=8) < 9
-    assert of("output_rate", kind="offline-max", what="mixture") < 23
-    assert of("output_rate", kind="static-burst") < 14
-    assert of("tpot", kind="online-conc", what="dense") < 10
+    assert of("output_rate", kind="offline-max", model="llama_3_1_405b", gpu=hopper, bits=8) < 5
+    assert of("output_rate", kind="offline-max", what="mixture") < 22.5
+    assert of("output_rate", kind="static-burst") < 8
+    assert of("tpot", kind="online-conc", what="dense") < 9.8
     assert of("tpot", kind="online-conc") < 17
-    assert of("tpot", kind="online-rate") < 12
+    assert of("tpot", kind="online-rate") < 10.5
+    assert of("tpot", kind="disagg-phase") < 5
 
 
 def test_intervals_cover_families_that_were_left_out(runs):
@@ -84,7 +85,7 @@ def test_intervals_cover_families_that_were_left_out(runs):
                 covered[run.case.kind, regime(run.case)[1], name].append(one.low <= math.exp(-error) <= one.high)
     shares = {group: sum(some) / len(some) for group, some in covered.items()}
     assert 0.7 <= sum(map(sum, covered.values())) / sum(map(len, covered.values())) <= 0.9
-    outside = {group: share for group, share in shares.items() if len(covered[group]) >= 30 and not 0.63 <= share <= 0.97}
+    outside = {group: share for group, share in shares.items() if len(covered[group]) >= 30 and not 0.65 <= share <= 0.95}
     assert set(outside) <= {("online-qps", "dense", "tpot")}  # an early server of two models only: said on the page
 
 
@@ -109,6 +110,45 @@ def test_one_user_is_one_pass():
     replica = Replica(case.model, case.gpu, case.placement, case.formats, constants(), case.engine)
     assert alone.tpot == pytest.approx(replica.pass_seconds(1, 1500) + replica.added_seconds(1, 1500, 1000) * 1 / 999, rel=1e-3)
     assert alone.output_rate == pytest.approx(1000 / (alone.ttft + 999 * alone.tpot))
+
+
+def test_a_scheduler_that_looks_seldom_answers_late():
+    often, seldom = (outcome(engine="sglang", recv_interval=n) for n in (1, 21))
+    assert seldom.tpot == pytest.approx(often.tpot, rel=0.02) and 8 * often.tpot < seldom.ttft - often.ttft < 11 * often.tpot
+    assert outcome(engine="sglang").ttft == outcome(engine="sglang", recv_interval=20).ttft
+
+
+def test_short_passes_make_the_first_wave_wait():
+    short, long = (outcome(max_num_batched_tokens=n, batch_or_conc=256) for n in (1024, 16384))
+    assert short.ttft > 1.2 * long.ttft
+
+
+def test_half_of_a_batch_talks_while_the_other_computes():
+    apart = {**MINE, "kind": "disagg-phase", "model": "deepseek-v3", "hw": "H800-SXM", "n_gpus": "32", "tp": "1", "ep": "32", "dp": "32", "isl": "4096",
+             "batch_or_conc": "16384", "load": "prefill"}
+    one, two = (predict({**apart, "load": load}).outcome.input_rate for load in ("prefill", "prefill in two microbatches"))
+    replica = replica_of(apart)
+    computing = replica.pass_seconds(0, 0, 4096 * 64, 64 * replica.prompt_flops(4096), 64, graph=False) - replica.talking_seconds(4096 * 64)
+    assert two > 1.3 * one and two == pytest.approx(4096 * 64 / computing, rel=1e-6)  # what the links take is hidden
+
+
+@pytest.mark.parametrize("n_gpus, parts", [(2, 1.0), (4, 1.5), (8, 9 / 8)])
+def test_a_large_all_reduce_takes_its_bytes_over_the_link(n_gpus, parts):
+    """Around a ring 2 (n - 1)/n of a message; more than four GPUs of an H100 let the switch add up and send (n + 1)/n."""
+    replica = replica_of({**MINE, "n_gpus": str(n_gpus), "tp": str(n_gpus)})
+    few, many = 10**6, 2 * 10**6
+    slope = (replica.talking_seconds(many) - replica.talking_seconds(few)) / 10**6
+    message = 8192 * 2 / (450e9 * constants().link_share)
+    assert slope == pytest.approx(2 * 80 * parts * message * replica.engine.factor, rel=1e-6)
+
+
+def test_an_early_server_pays_for_long_contexts():
+    """Where the blocks of a cache are listed anew in each step, a step grows with the context by more than the bytes."""
+    row = {**MINE, "n_gpus": "1", "tp": "1", "model": "llama-3.1-8b", "weight_prec": "bf16", "kv_prec": "bf16", "engine_version": "0.7"}
+    early = replica_of(row)
+    plain = replica_of(row, engine=dataclasses.replace(early.engine, host_blocks=0.0))
+    grows = [early.pass_seconds(4, context) - plain.pass_seconds(4, context) for context in (1600, 16000)]
+    assert grows[1] == pytest.approx(10 * grows[0]) and 0.5e-3 < grows[1] / 4 < 3e-3
 
 
 def test_twice_the_machines_are_twice_the_tokens():

@@ -8,18 +8,18 @@ from functools import cache
 
 import numpy
 
-from . import arrivals, bills, engine_steps, phases, quantization, roofline, training
+from . import arrivals, bills, energy, engine_steps, ownership, phases, quantization, roofline, training
 from .catalog import ASSUMED, FABRICS, GPUS, MODELS, read_csv
 from .engine import Engine
 from .expert_serving import ExpertService
 from .faces import at, leaves
-from .layouts import Layout
+from .layouts import Layout, LayoutError
 from .prediction import constants, engines
 from .prediction.estimating import errors
 from .prediction.fitting import runs_of
 from .prices import API_PRICES, newest_rent
 from .scheduling import simulate
-from .serving import Service
+from .serving import CapacityError, Service
 from .step_costs import StepCosts
 from .workload import Request
 
@@ -138,3 +138,32 @@ def measured_seats() -> float:
     """Sequences from which a decode step of the measured small server computes longer than it reads, weights of eight bytes."""
     measured = {row["quantity"]: float(row["value"]) for row in read_csv("measurements/own_machine.csv") if not row["batch"]}
     return roofline.seats(weight_bytes_per_param=8, ridge_point=measured["peak_flops"] / measured["memory_bandwidth"])
+
+
+# --- choosing hardware -----------------------------------------------------------------------------------------
+
+@cache
+def rent_over_other(model: str, gpu: str, other: str, speed: float, prompt_tokens: int, output_tokens: int) -> float:
+    """Rent of an output token, prompts included, on one chip over that on another, each at its newest rent and on its best layout that gives
+    every user `speed` tokens a second; weights and products in FP8.
+    """
+    def least(key):
+        found = []
+        for n_gpus in (1, 2, 4, 8):
+            try:
+                line = Service(MODELS[model], GPUS[key].computing_in("fp8"), ASSUMED, Layout(tensor=n_gpus), weight_bytes_per_param=1).frontier(prompt_tokens, output_tokens)
+            except (CapacityError, LayoutError):
+                continue
+            found.extend(1 / line["gpu"][line["user"] >= speed])
+        return newest_rent(key).low * float(min(found, default=numpy.inf))
+    return least(gpu) / least(other)
+
+
+def desk_token_usd(row_id: str, idle_watts: float, used_share: float, life_years: float, interest_rate: float) -> float:
+    """What a token costs on a small machine that was measured: its newest price over its years, and electricity for American homes."""
+    row = next(row for row in read_csv("measurements/edge_decode.csv") if row["row_id"] == row_id)
+    bought = max((one for one in read_csv("prices/purchase.csv") if one["gpu"] == row["gpu"] and one["what"] == "whole machine"), key=lambda one: one["date"])
+    home = next(float(one["per_kwh"]) for one in read_csv("prices/electricity.csv") if one["key"] == "us_home") / 3.6e6
+    kept = ownership.kept_rent(ownership.capital_rent(float(bought["usd_low"]), ownership.recovery_factor(interest_rate, life_years), 365 * 86_400), 0, idle_watts, 1, home)
+    used = ownership.used_rent(energy.drawn_watts(float(row["wall_watts"]), 1, 0), idle_watts, 1, home)
+    return ownership.levelized_usd(ownership.owned_rent(kept, used, used_share), used_share, float(row["tokens_per_second"]))

@@ -59,6 +59,17 @@ def shapes_from_config(config: Mapping) -> dict:
     return {**shapes, "layers": _grouped(layers)}
 
 
+def layer_order(config: Mapping) -> list[str]:
+    """The kind of attention of each layer of `config`, in their order, by the names of `llmcost.layers`.
+
+    >>> layer_order({"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 8})
+    ['full', 'full']
+    """
+    fields = text_part(config)
+    architecture = ARCHITECTURES[fields.get("model_type")]
+    return [layer["attention"] for layer in architecture.layers(fields, architecture.each)]
+
+
 def _short(value) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

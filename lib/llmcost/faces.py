@@ -17,12 +17,12 @@ from typing import get_type_hints
 import sympy
 from sympy.printing.jscode import JavascriptCodePrinter
 
-from . import (attention, attention_work, bills, capacity, collectives, disaggregation, economics, engine_steps, expert_parallelism,
-               load, moe, operations, parallelism, phases, precision, quantization, roofline, speculation, training, transformer)
+from . import (attention, attention_work, bills, capacity, chips, collectives, disaggregation, economics, energy, engine_steps, expert_parallelism,
+               load, long_context, moe, operations, ownership, parallelism, phases, precision, quantization, roofline, self_hosting, speculation, tasks, training, transformer)
 from .notation import NOTATION
 
 FORMULA_MODULES = (attention, attention_work, moe, transformer, precision, capacity, roofline, operations, collectives,
-                   parallelism, expert_parallelism, phases, engine_steps, load, speculation, disaggregation, quantization, bills, economics, training)
+                   parallelism, expert_parallelism, phases, engine_steps, load, speculation, disaggregation, long_context, quantization, bills, economics, energy, ownership, chips, self_hosting, tasks, training)
 
 
 @cache

@@ -12,11 +12,13 @@ _DECIMAL = ["", "k", "M", "G", "T", "P", "E", "Z", "Y"]
 _BINARY = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi"]
 _SMALL = ["", "m", "\N{MICRO SIGN}", "n"]
 _SCALED = {"byte": "B", "byte/token": "B/token", "byte/second": "B/s", "byte/element": "B/element",
-           "byte/parameter": "B/parameter", "flop": "FLOP", "flop/second": "FLOP/s"}
+           "byte/parameter": "B/parameter", "flop": "FLOP", "flop/second": "FLOP/s",
+           "watt": "W", "joule": "J", "joule/token": "J/token"}
 _COUNTED = {"1": "", "token": "token", "sequence": "sequence", "head": "head", "layer": "layer"}
 _PLAIN = {"token/second": "tokens/s", "request/second": "requests/s", "flop/byte": "FLOP/byte"}
 _LARGE = {"trillion": 1e12, "billion": 1e9, "million": 1e6}
-PRICED = {"usd/token": ("1e6", " per M tokens"), "usd/second": ("3600", "/h")}
+PRICED = {"usd/token": ("1e6", " per M tokens"), "usd/second": ("3600", "/h"), "usd/joule": ("3.6e6", "/kWh"),
+          "usd/byte": ("1e15", " per PB"), "usd/flop": ("1e18", " per EFLOP")}
 """Unit of a price -> what it is multiplied by where people read it, as Python writes it, and the words after it."""
 
 
@@ -35,6 +37,8 @@ def format_value(value: float, unit: str, binary: bool = False) -> str:
     ('$87,072', '$5.58 million')
     >>> format_value(3e-6, "usd/token"), format_value(2.5 / 3600, "usd/second")
     ('$3.00 per M tokens', '$2.50/h')
+    >>> format_value(0.373, "joule/token"), format_value(0.18 / 3.6e6, "usd/joule")
+    ('0.373 J/token', '$0.180/kWh')
     """
     value = float(value)
     if not math.isfinite(value):

@@ -13,6 +13,7 @@ import numpy
 
 from . import phases
 from .catalog import ASSUMED, FABRICS, GPUS, MODELS, read_csv
+from .counting import Tally
 from .engine import Engine
 from .faces import at, formulas, leaves
 from .layer_operations import Pass
@@ -20,6 +21,7 @@ from .ledger import pass_flops
 from .precision import BYTES_PER_ELEMENT
 from .prices import API_PRICES, newest_rent
 from .records import FactError
+from .reference_model import parts
 from .scheduling import simulate
 from .training import multiplied_params
 from .workload import Request
@@ -255,3 +257,14 @@ def measured_prefill_mfu(row: str) -> float:
     gpu = GPUS[found["gpu"]].computing_in(found["weight_format"].replace("fp16", "bf16"))
     return at(phases.prefill_mfu, MODELS[found["model"]], gpu, prompts=int(found["batch"]), prompt_tokens=int(found["input_tokens"]),
               n_gpus=int(found["n_gpus"]), prefill_seconds=float(found["ttft_s"]))
+
+
+def counted(part: str, elements: int, per: float = 1) -> float:
+    """FLOPs of a function of `llmcost.reference_model.parts` on so many elements, counted as it runs, for each one of `per`.
+
+    >>> counted("silu", elements=1)
+    4.0
+    """
+    tally = Tally()
+    getattr(parts, part)(tally.watch(numpy.ones(elements)))
+    return sum(tally.flops.values()) / per

@@ -1,6 +1,6 @@
 """Units as annotations.
 
-Every number inside the library is in base units: bytes, seconds, FLOP, USD.
+Every number inside the library is in base units: bytes, seconds, FLOP, joules, USD.
 Only text is scaled (`llmcost.formats`).
 Tokens, sequences, heads, layers, elements and floating-point operations are counts: they carry no
 dimension, so a unit check sees a byte where a second belongs, never a head where a layer belongs.
@@ -26,3 +26,9 @@ UsdPerToken = Annotated[float, "usd/token"]
 UsdPerSecond = Annotated[float, "usd/second"]
 TokensPerSecond = Annotated[float, "token/second"]
 RequestsPerSecond = Annotated[float, "request/second"]
+Watts = Annotated[float, "watt"]
+Joules = Annotated[float, "joule"]
+JoulesPerToken = Annotated[float, "joule/token"]
+UsdPerJoule = Annotated[float, "usd/joule"]
+UsdPerByte = Annotated[float, "usd/byte"]
+UsdPerFlop = Annotated[float, "usd/flop"]

@@ -16,6 +16,9 @@
   const PRICES = { // multiplied where people read it
     "usd/token": { scale: 1e6, words: " per M tokens", said: /^(usd|dollars?)?\s*((\/|per)\s*(m|million)(\s*tok(en)?s?)?)?$/ },
     "usd/second": { scale: 3600, words: "/h", said: /^(usd|dollars?)?\s*((\/|per)\s*(h|hour))?$/ },
+    "usd/joule": { scale: 3.6e6, words: "/kWh", said: /^(usd|dollars?)?\s*((\/|per)\s*kwh)?$/ },
+    "usd/byte": { scale: 1e15, words: " per PB", said: /^(usd|dollars?)?\s*((\/|per)\s*pb)?$/ },
+    "usd/flop": { scale: 1e18, words: " per EFLOP", said: /^(usd|dollars?)?\s*((\/|per)\s*eflop)?$/ },
   };
 
   // Thousands separators in the whole part.
@@ -67,6 +70,8 @@
     const suffix = per ? `/${per === "second" ? "s" : per}` : "";
     if (base === "byte") return prefixed(x, "B", binary) + suffix;
     if (base === "flop") return prefixed(x, "FLOP", false) + suffix;
+    if (base === "watt") return prefixed(x, "W", false) + suffix;
+    if (base === "joule") return prefixed(x, "J", false) + suffix;
     if (base === "usd") return `$${money(x)}${suffix}`;
     return `${digits(x)} ${unit}`;
   }
@@ -81,14 +86,17 @@
 
   const DECIMAL = { "": 1, k: 1e3, m: 1e6, g: 1e9, t: 1e12, p: 1e15, e: 1e18 };
   const BINARY = { ki: 2 ** 10, mi: 2 ** 20, gi: 2 ** 30, ti: 2 ** 40, pi: 2 ** 50, ei: 2 ** 60 };
+  const SMALL = { ...DECIMAL, m: 1e-3 }; // a reader who types mJ or mW means thousandths
   const TIME = { "": 1, m: 1e-3, u: 1e-6, "µ": 1e-6, "μ": 1e-6, n: 1e-9 };
   const WORDS = {
     byte: /^(b|bytes?)$/, flop: /^flops?$/, second: /^(s|secs?|seconds?)$/, usd: /^(usd|dollars?)$/,
+    watt: /^(w|watts?)$/, joule: /^(j|joules?)$/,
     1: /^$/, token: /^tok(ens?)?$/, sequence: /^sequences?$/, head: /^heads?$/, layer: /^layers?$/,
   };
   const EXAMPLES = {
     byte: "328000, 3.3e5 or 328 kB", second: "0.042, 4.2e-2 or 42 ms", flop: "1.5e12 or 1.5 TFLOP",
     usd: "1.71 or $1.71", fraction: "0.35 or 35 %", "usd/token": "3 or $3 per million tokens", "usd/second": "2.5 or $2.50/h",
+    watt: "450 or 0.45 kW", joule: "0.35 or 350 mJ", "usd/joule": "0.18 or $0.18/kWh",
   };
   const NUMBER = /^[~≈]?\s*([-−+]?)\s*\$?\s*(\d{1,3}(?:,\d{3})+|\d+|(?=\.\d))(\.\d*)?(e[-+]?\d+)?\s*(.*)$/i;
 
@@ -99,7 +107,7 @@
     if (unit in PRICES) return PRICES[unit].said.test(suffix) ? 1 / PRICES[unit].scale : NaN;
     const base = unit.split("/")[0];
     if (base === "fraction") return suffix === "%" ? 0.01 : suffix === "" ? 1 : NaN;
-    const factors = base === "second" ? TIME : { ...DECIMAL, ...BINARY, ...(base in COUNTS ? { b: 1e9 } : {}) };
+    const factors = base === "second" ? TIME : base === "joule" || base === "watt" ? SMALL : { ...DECIMAL, ...BINARY, ...(base in COUNTS ? { b: 1e9 } : {}) };
     const word = suffix.replace(/\s*(\/|\bper\b)\s*\w+$/, "");
     const known = WORDS[base] || { test: (text) => text === base };
     for (const prefix of Object.keys(factors)) {

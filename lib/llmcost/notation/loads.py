@@ -37,6 +37,9 @@ ROWS: dict[str, Quantity] = {
     "think_seconds": _("t_z", "second", "time a person reads and thinks", 0, 3_600, "linear", False),
     "daily_requests": _("n_{rq}", "1", "requests in the period", 1, 1e10),
     "peak_factor": _("k_p", "1", "busiest rate over the mean", 1, 20, "linear", False),
+    "replica_rate": _(r"\mu_{rep}", "request/second", "requests that one replica takes", 1e-3, 1e3, whole=False),
+    "used_share": _("u_h", "fraction", "share of the time in which a machine works", 0.01, 1, "linear", False),
+    "year_seconds": _("Y", "second", "length of a year", 3.15e7, 3.16e7),
     "step_part_seconds": _("t_x", "second", "one part of a step", 0, 1, "linear", False),
     "time_share": _(r"\psi", "fraction", "share of the time", 0, 1, "linear", False),
     # a draft that is checked
@@ -50,6 +53,9 @@ ROWS: dict[str, Quantity] = {
     "instances": _("N_i", "1", "instances of one phase", 1, 1_000),
     "instance_rate": _(r"\mu_i", "request/second", "requests that one of them takes", 1e-3, 1e3, whole=False),
     "places": _("B_m^*", "sequence", "sequences that fit in memory", 1, 1e5),
+    # long contexts
+    "speedup": _("x_h", "1", "times as fast", 1, 64, whole=False),
+    "checkpoint_tokens": _("c_k", "token", "tokens from one kept state to the next", 1, 1e6),
     "tokens_of_phase": _("n_{ph}", "token", "tokens of a request in one phase", 1, 1e6),
     # training, and how much is served
     "training_tokens": _("D_t", "token", "training tokens", 1e9, 1e14),

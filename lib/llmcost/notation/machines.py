@@ -12,6 +12,11 @@ ROWS: dict[str, Quantity] = {
     "overhead_bytes": _("O", "byte", "activations, runtime and graphs on one GPU", 0, 2e10, "linear"),
     "memory_bandwidth": _(r"\beta", "byte/second", "memory bandwidth of one GPU", 1e10, 1e14),
     "peak_flops": _("C", "flop/second", "peak dense FLOP/s of one GPU", 1e12, 1e17),
+    "power_w": _("P_w", "watt", "rated power of one GPU", 10, 3_000, whole=False),
+    "power_share": _(r"\sigma_w", "fraction", "share of the rated power that is drawn at work", 0.05, 1.2, "linear", False),
+    "host_watts": _("P_{ho}", "watt", "power of the machine around a GPU", 0, 1_000, "linear", False),
+    "idle_watts": _("P_0", "watt", "power while nothing is asked", 0, 500, "linear", False),
+    "pue": _(r"\eta_p", "1", "power of a building over that of its machines (PUE)", 1, 3, "linear", False),
     "layer_overhead_seconds": _(r"t_l", "second", "fixed time of a layer in one step", 0, 1e-3, "linear", False),
     # between GPUs
     "link_bandwidth_per_direction": _(r"\lambda", "byte/second", "bandwidth of a GPU's links, one direction", 1e9, 1e13),

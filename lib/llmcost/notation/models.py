@@ -24,6 +24,8 @@ ROWS: dict[str, Quantity] = {
     "n_state_heads": _("n_s", "1", "heads with a linear state", 1, 256),
     "n_key_heads": _("n_k", "1", "key heads of a delta rule", 1, 256),
     "conv_width": _("m", "token", "width of the short convolution", 1, 16),
+    "linear_per_full": _("r_l", "1", "linear layers for each softmax layer", 0, 63, "linear"),
+    "state_chunk": _("c_l", "token", "tokens that a linear layer takes at a time", 1, 65_536),
     "full_rank_gate": _(r"\gamma", "1", "one where the output gate is a full projection", 0, 1, "linear"),
     "n_output_groups": _("g_o", "1", "blocks of the output projection", 1, 64),
     "output_rank": _("r_o", "1", "output latent width", 128, 4_096),

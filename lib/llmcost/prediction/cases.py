@@ -1,7 +1,8 @@
 """A row of a table of runs becomes a case: a model on GPUs, an engine, and a load.
 
-The columns are those of `data/measurements/runs.csv`; measured ones may be empty, further ones are ignored. What a benchmark does
-that its columns do not say, such as lengths drawn below the nominal ones, is read from `load` and `notes` where they state it.
+The columns are those of `data/measurements/runs.csv`; measured ones may be empty, further ones are ignored, and `recv_interval` and
+`max_num_batched_tokens` may be missing: they hold what the launch script of a server sets. What a benchmark does that its columns do
+not say, such as lengths drawn below the nominal ones, is read from `load` and `notes` where they state it.
 """
 
 import re
@@ -13,7 +14,7 @@ from math import inf, isfinite
 from ..catalog import GPUS, MODELS
 from ..precision import BYTES_PER_ELEMENT
 from .constants import Engine
-from .regimes import REGIMES
+from .regimes import LARGEST_PASS, REGIMES
 from .replica import Formats, Placement
 
 
@@ -41,6 +42,9 @@ class Case:
     max_sequences : of one replica at a time
     cached_share : of each prompt, found in a cache
     first_wave : share of the requests that come together at the start and wait for each other
+    recv_interval : decode steps between two looks of the scheduler for new requests
+    largest_pass : tokens of prompts in one pass at most
+    micro_batches : parts of a batch of which one talks to other GPUs while another computes
     tpot_limit : seconds; phase : "prefill" or "decode", for one phase alone
     """
 
@@ -60,6 +64,9 @@ class Case:
     max_sequences: float = inf
     cached_share: float = 0.0
     first_wave: float = 0.1
+    recv_interval: float = 1.0
+    largest_pass: float = LARGEST_PASS
+    micro_batches: int = 1
     tpot_limit: float = inf
     phase: str = ""
 
@@ -104,6 +111,9 @@ def case_from(row: Mapping[str, str], engines: Mapping[str, Engine], limits: Map
     given = {"batch": _load(row, kind), "rate": _rate(row, kind), "requests": _told(said, r"([\d,]+) (?:prompts|requests)\b", _requests(kind, prompt, output)),
              "max_sequences": _told(said, r"max[-_]num[-_]seqs[ =]+([\d,]+)", engine.max_sequences), "phase": phase,
              "cached_share": CACHED_IN_CHAT if "prefix caching ON, multi-turn" in said else 0.0,
+             "recv_interval": _number(row, "recv_interval", 1, 1000, default=engine.recv_interval),
+             "largest_pass": _number(row, "max_num_batched_tokens", 1, 1e7, default=LARGEST_PASS),
+             "micro_batches": 2 if "in two microbatches" in said else 1,
              "tpot_limit": limits.get((model.key, kind), inf)}
     placement = _placement(row, n_gpus)
     formats = _formats(row, model, gpu)

@@ -53,8 +53,10 @@ class Engine:
     name : as in `data/prediction.toml`
     factor : its time over that of the constants; the only number that is fitted for it
     host : multiple of `Constants.host_seconds`: 0 where the loop runs in C++, 1 where it runs in Python beside the GPU
+    host_blocks : further multiple for each block of a sequence's cache, where Python lists all blocks anew in each step
     launches : 1 where Python starts the kernels of a prefill, else 0
     first_steps : decode steps until a client sees the first token of a prompt that is done
+    recv_interval : decode steps between two looks of the scheduler for new requests, where a run does not say
     memory_share : of the memory, what the engine takes for weights and cache
     reserve_bytes : of that, what it keeps for itself
     whole_replies : whether a sequence reserves its whole reply when it starts, or half of it on average
@@ -70,3 +72,5 @@ class Engine:
     reserve_bytes: float
     whole_replies: bool
     max_sequences: int
+    host_blocks: float = 0.0
+    recv_interval: float = 1.0

@@ -2,7 +2,7 @@
 
 A family is a model on an accelerator with weights of one size: its runs have their errors in common, so that leaving out single
 runs would say too little. The middle 80 % of the errors of left-out families, by kind of load, dense or mixture, and quantity,
-stretched a little since families are few, is the interval. Where a case lies outside of what was measured, the interval is wider and says so.
+stretched the more the fewer families there are, is the interval. Where a case lies outside of what was measured, the interval is wider and says so.
 """
 
 from collections import defaultdict
@@ -14,9 +14,9 @@ import numpy
 
 from .cases import Case
 
-ENOUGH = 30  # errors for an interval of their own; else those of all kinds of load, or of all models too
+ENOUGH = 15  # errors for an interval of their own; else those of all kinds of load, or of all models too
 INSIDE = 0.8
-STRETCH = 1.3  # times the spread of left-out families, since there are few of them: held against further families left out
+STRETCH = 1.7  # over the number of families, so much wider than their spread: Student's interval for one more of n over the normal one, within 0.04 from n = 4 on
 WIDER = 1.6  # times as far off, in logarithms, outside of what was measured
 
 
@@ -61,18 +61,19 @@ def group_of(case: Case, quantity: str) -> tuple[str, str, str]:
 
 def intervals(found: Iterable[tuple[Case, str, float]]) -> dict[tuple[str, str, str], Interval]:
     """Intervals by group; "any" stands for all kinds of load or all models, and is there for every quantity."""
-    gathered = defaultdict(list)
+    gathered, families = defaultdict(list), defaultdict(set)
     for case, quantity, error in found:
         kind, what, _ = group_of(case, quantity)
         for group in ((kind, what, quantity), ("any", what, quantity), ("any", "any", quantity)):
             gathered[group].append(error)
-    return {group: _interval(some) for group, some in sorted(gathered.items()) if len(some) >= ENOUGH or group[:2] == ("any", "any")}
+            families[group].add(case.family)
+    return {group: _interval(some, len(families[group])) for group, some in sorted(gathered.items()) if len(some) >= ENOUGH or group[:2] == ("any", "any")}
 
 
-def _interval(some) -> Interval:
+def _interval(some, n_families) -> Interval:
     tail = (1 - INSIDE) / 2
     middle, ends = numpy.median(some), numpy.quantile(some, (tail, 1 - tail))
-    least, most = middle + STRETCH * (ends - middle)
+    least, most = middle + (1 + STRETCH / n_families) * (ends - middle)
     return Interval(float(exp(-most)), float(exp(-least)), len(some))
 
 

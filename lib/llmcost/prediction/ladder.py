@@ -54,7 +54,7 @@ def ladder(row: Mapping[str, str]) -> list[Rung]:
         raise ValueError("tp is empty; a ladder needs to know how the model is placed")
     case = case_from(row, engines(), time_limits())
     chosen, built = constants(), case.engine
-    plain = replace(built, factor=1.0, host=0.0, launches=0.0, first_steps=1.5)
+    plain = replace(built, factor=1.0, host=0.0, host_blocks=0.0, launches=0.0, first_steps=1.5)
     steps = [(IDEAL, plain, False, False), (IDEAL, plain, True, False), (IDEAL, plain, True, True)]
     now = IDEAL
     for names in (("bandwidth_share", "gemm_share_16", "gemm_share_8", "gemm_share_4", "attention_share", "grouped_share"),

@@ -7,7 +7,7 @@ together, as many requests as fit, a number of users who always wait for an answ
 from dataclasses import dataclass
 from math import ceil, inf
 
-LARGEST_PASS = 8192  # prompt tokens in one pass
+LARGEST_PASS = 8192  # prompt tokens in one pass, where nothing else is said: the default of the engines
 BUSIEST = 0.95  # share of the time that prompts may take before the load counts as too much
 ROUNDS = 40  # of the fixed point between the batch and its time
 
@@ -30,7 +30,7 @@ def batch_together(case, replica) -> Outcome:
     fit = max(min(replica.capacity(case.prompt_tokens, case.output_tokens), case.max_sequences), 1.0)
     waves = ceil(case.batch / fit)
     each = case.batch / waves
-    first = replica.prefill_seconds(each, case.prompt_tokens, LARGEST_PASS)
+    first = replica.prefill_seconds(each, case.prompt_tokens, case.largest_pass)
     seconds = waves * (first + _decode(case, replica, each))
     steps = max(case.output_tokens - 1, 1)
     return Outcome(case.replicas * case.batch * case.output_tokens / seconds, first, _decode(case, replica, each) / steps)
@@ -38,7 +38,7 @@ def batch_together(case, replica) -> Outcome:
 
 def first_token(case, replica) -> Outcome:
     """A batch of prompts until each has its first token."""
-    return Outcome(ttft=replica.prefill_seconds(case.batch, case.prompt_tokens, LARGEST_PASS))
+    return Outcome(ttft=replica.prefill_seconds(case.batch, case.prompt_tokens, case.largest_pass))
 
 
 def _decode(case, replica, batch):
@@ -70,15 +70,16 @@ def users_who_wait(case, replica) -> Outcome:
     users, steps = case.batch / case.replicas, max(case.output_tokens - 1, 1)
     fit = max(min(replica.capacity(case.prompt_tokens, case.output_tokens), case.max_sequences), 1.0)
     context, fresh = case.prompt_tokens + case.output_tokens / 2, case.prompt_tokens * (1 - case.cached_share)
-    own = replica.prefill_seconds(1, fresh, LARGEST_PASS)
-    batch = min(users, fit)
-    added = replica.added_seconds(max(batch, 1.0), context, fresh)
+    own, batch = replica.prefill_seconds(1, fresh, case.largest_pass), min(users, fit)
+    added = replica.added_seconds(max(batch, 1.0), context, fresh, case.largest_pass)
+    # Who comes at the start waits for those before, and a pass with prompts also decodes for half of all.
+    begun = replica.pass_seconds(batch / 2, case.prompt_tokens) / max(1.0, case.largest_pass // fresh)
+    at_start = case.first_wave * (batch - 1) / 2 * (added + begun)
     for _ in range(ROUNDS):
         step = replica.pass_seconds(max(batch, 1.0), context)
         tpot = step + batch * added / steps
         busy = min(batch * added / (steps * tpot + own), BUSIEST)
-        wait = busy * added / 2 / (1 - busy) + case.first_wave * (users - 1) / 2 * added
-        ttft = own + replica.engine.first_steps * step + wait
+        ttft = own + _steps_to_the_first(case, replica) * step + busy * added / 2 / (1 - busy) + at_start
         found = min(fit, users * steps * tpot / (steps * tpot + ttft))
         if abs(found - batch) < 1e-4 * batch:
             break
@@ -86,6 +87,11 @@ def users_who_wait(case, replica) -> Outcome:
     if users > fit:  # the others wait for a place
         ttft += (users - fit) * (steps * tpot + ttft) / fit
     return Outcome(case.batch * case.output_tokens / (ttft + steps * tpot), ttft, tpot)
+
+
+def _steps_to_the_first(case, replica):
+    """Decode steps besides its prefill until a client sees the first token: half of those in which the scheduler looks for no one, and those of the engine."""
+    return (case.recv_interval - 1) / 2 + replica.engine.first_steps
 
 
 def requests_at_a_rate(case, replica) -> Outcome:
@@ -97,20 +103,20 @@ def requests_at_a_rate(case, replica) -> Outcome:
     longest = case.requests * case.output_tokens / most.output_rate
     if case.rate * case.output_tokens > most.output_rate:
         coming = case.requests / case.rate
-        return Outcome(most.output_rate, max(longest - coming, 0.0) / 2 + replica.prefill_seconds(1, case.prompt_tokens, LARGEST_PASS), most.tpot, most.input_rate)
+        return Outcome(most.output_rate, max(longest - coming, 0.0) / 2 + replica.prefill_seconds(1, case.prompt_tokens, case.largest_pass), most.tpot, most.input_rate)
     rate, steps = case.rate / case.replicas, max(case.output_tokens - 1, 1)
     fit = max(min(replica.capacity(case.prompt_tokens, case.output_tokens), case.max_sequences), 1.0)
     context, fresh = case.prompt_tokens + case.output_tokens / 2, case.prompt_tokens * (1 - case.cached_share)
-    own, batch = replica.prefill_seconds(1, fresh, LARGEST_PASS), 1.0
+    own, batch = replica.prefill_seconds(1, fresh, case.largest_pass), 1.0
     for _ in range(ROUNDS):
-        step, added = replica.pass_seconds(max(batch, 1.0), context), replica.added_seconds(max(batch, 1.0), context, fresh)
+        step, added = replica.pass_seconds(max(batch, 1.0), context), replica.added_seconds(max(batch, 1.0), context, fresh, case.largest_pass)
         busy = min(rate * added, BUSIEST)
         tpot = step / (1 - busy)
         found = min(rate * steps * tpot, fit)
         if abs(found - batch) < 1e-4 * batch:
             break
         batch = (batch + found) / 2
-    ttft = own + replica.engine.first_steps * step + busy * added / 2 / (1 - busy)
+    ttft = own + _steps_to_the_first(case, replica) * step + busy * added / 2 / (1 - busy)
     seconds = case.requests / case.rate + ttft + steps * tpot if case.requests < inf else inf
     served = case.requests / seconds if seconds < inf else case.rate
     return Outcome(served * case.output_tokens, ttft, tpot, served * case.prompt_tokens)
@@ -134,14 +140,20 @@ def within_limits(case, replica) -> Outcome:
 
 def one_phase(case, replica) -> Outcome:
     """GPUs that only prefill, in passes of `case.batch` tokens for each GPU, or only decode `case.batch` sequences for each GPU."""
-    gpus = replica.placement.n_gpus
+    gpus, parts = replica.placement.n_gpus, case.micro_batches
     if case.phase == "prefill":
         prompts = max(case.batch / case.prompt_tokens, 1 / gpus) * gpus
-        seconds = replica.prefill_seconds(prompts, case.prompt_tokens, case.batch * gpus)
+        each = replica.prefill_seconds(prompts / parts, case.prompt_tokens, case.batch * gpus / parts)
+        seconds = _side_by_side(each, replica.talking_seconds(prompts * case.prompt_tokens / parts), parts)
         return Outcome(ttft=seconds, input_rate=case.replicas * prompts * case.prompt_tokens / seconds)
-    context = case.prompt_tokens + case.output_tokens / 2
-    step = replica.pass_seconds(case.batch * gpus, context)
+    each = replica.pass_seconds(case.batch * gpus / parts, case.prompt_tokens + case.output_tokens / 2)
+    step = _side_by_side(each, replica.talking_seconds(case.batch * gpus / parts), parts)
     return Outcome(case.replicas * case.batch * gpus / step, tpot=step)
+
+
+def _side_by_side(seconds, talking, parts):
+    """Seconds of all parts of a batch: one talks while another computes. A batch in one part does one after the other."""
+    return seconds if parts == 1 else parts * max(seconds - talking, talking)
 
 
 REGIMES = {"static-batch": batch_together, "static-burst": batch_together, "static-prefill": first_token, "offline-max": as_many_as_fit,

@@ -6,17 +6,19 @@ experts, kernels and the host. What does not depend on the pass is computed once
 
 What is built in here besides the twelve constants was chosen by looking at the runs, as the shape of the model was: that products
 overlap as the root of a sum of squares, the rows of a tile, the numbers of kernels, the fullest GPU of spread experts. No source has
-these numbers, and errors on families left out do not count them.
+these numbers, and errors on families left out do not count them. What a large all-reduce takes to start is from tables of kernels.
 """
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from math import hypot, sqrt
+from math import hypot, inf, sqrt
 
 from .. import attention_work
 from ..shapes import parameters
 from .constants import Constants, Engine
 
+BLOCK = 16  # tokens of a page of the cache
+RING_STARTS, SWITCH_STARTS = 10, 17  # time of a large all-reduce besides its bytes, over that of a small one: around a ring, in a switch that adds up
 TILE_ROWS = 64  # rows of a product with one expert come in tiles of so many
 ACTIVATION_BYTES = 2
 KERNELS = {"layer": 10, "quantizing": 4, "mla": 3, "mixture": 4, "quantizing experts": 2, "shared experts": 2, "selection": 6}
@@ -88,6 +90,10 @@ class Replica:
         self._kernels = self._count_kernels()
         self._stream_bytes = facts["d_model"] * ACTIVATION_BYTES
         link = gpu.facts.get("link_bandwidth_per_direction", 32e9)
+        ways = self._shared_by
+        # Parts of a message on a link: twice around a ring, or to a switch that adds up and back.
+        self._ring = 2 * (ways - 1) / ways
+        self._in_switch = (ways + 1) / ways if ways > gpu.facts.get("in_switch_above", inf) else inf
         self._link, self._signals = link * k.link_share, 2 if link < PCIE_BANDWIDTH else 1
         self._token_seconds = self._passing_over()
         self._n_experts, self._chosen = facts["n_experts"], facts["n_active_experts"]
@@ -187,7 +193,7 @@ class Replica:
         seconds += own * self._token_seconds + self._talk(own, tokens)
         if not graph:
             seconds = (seconds**4 + (self._kernels * k.launch_seconds * self.engine.launches) ** 4) ** 0.25
-        seconds += self._kernels * k.kernel_seconds + self.engine.host * k.host_seconds * (decoding + prompts) / data
+        seconds += self._kernels * k.kernel_seconds + self.host_seconds((decoding + prompts) / data, context)
         return seconds * self.engine.factor
 
     def _experts(self, tokens):
@@ -215,14 +221,23 @@ class Replica:
         k, layers, gpus = self.constants, self._facts["n_layers"], self._shared_by
         message, seconds = own * self._stream_bytes, 0.0
         if gpus > 1:
-            start = k.all_reduce_seconds * self._signals
-            share = 2 * (gpus - 1) / gpus * message / self._link
-            one = min(start + (gpus - 1) * message / self._link, 4 * start + share) if self._signals == 1 else start + share
+            start, share = k.all_reduce_seconds * self._signals, message / self._link
+            one = RING_STARTS * start + self._ring * share if self._signals == 1 else start + self._ring * share
+            if self._signals == 1:
+                one = min(one, start + (gpus - 1) * share, SWITCH_STARTS * start + self._in_switch * share)
             seconds += 2 * layers * one
         if self.placement.data > 1 and self._mixtures:
             ways = min(self._facts["n_active_experts"], self._gpus) * (self._gpus - 1) / self._gpus
             seconds += self._mixtures * (2 * k.all_reduce_seconds + message * 1.5 * ways / self._link)
         return seconds
+
+    def host_seconds(self, sequences: float, context: float) -> float:
+        """Seconds of the host in a pass, for the sequences of a group, before the factor of the engine."""
+        return sequences * self.constants.host_seconds * (self.engine.host + self.engine.host_blocks * context / BLOCK)
+
+    def talking_seconds(self, tokens: float) -> float:
+        """Of a pass of so many tokens, the seconds on links."""
+        return self._talk(tokens / self.placement.data, tokens) * self.engine.factor
 
     # --- prompts ---------------------------------------------------------------------------------------
 

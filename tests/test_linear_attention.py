@@ -261,6 +261,23 @@ def test_copies_of_a_state_as_far_apart_as_it_weighs_double_what_is_kept(key):
     assert state == pytest.approx(2 * at(attention.fixed_bytes, MODELS[key], state_bytes_per_element=4), rel=1e-3)
 
 
+def test_on_a_full_machine_a_hybrid_pays_long_before_it_does_for_a_lone_user():
+    """With the batch that fits, the smaller state lets more sequences in: cheaper from about where both kinds of layer move as many bytes."""
+    model, gpu = MODELS["minimax_text_01"], GPUS["h200_sxm"].computing_in("fp8")
+    twin = {**model.facts, "full_elements_per_token": 8 * model.full_elements_per_token, "full_attention_flops": 8 * model.full_attention_flops,
+            "fixed_state_elements": 0, "fixed_attention_flops": 0}
+    busy = {"n_gpus": 8, "weight_bytes_per_param": 1, "kv_bytes_per_element": 2}
+
+    def each(one, context):
+        """Time of the machine for a token of each sequence that fits."""
+        fits = at(capacity.sequences_that_fit, one, gpu, ASSUMED, context=context, **busy)
+        return at(phases.decode_step_seconds, one, gpu, ASSUMED, context=context, batch=fits, **busy) / fits
+
+    assert each(model, 1024) > each(twin, 1024)
+    assert each(model, 2048) < each(twin, 2048)
+    assert each(twin, 8192) / each(model, 8192) > 3
+
+
 # --- facts ---------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("key", MODELS)

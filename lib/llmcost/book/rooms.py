@@ -36,7 +36,7 @@ def _card(exhibit: museum.Exhibit, is_open: bool) -> str:
         told.append(f"**Right by luck** {_some(museum.right_by_luck(exhibit))}.")
     if exhibit.printed:
         told.append("\n".join(["| Digits in the threads | On | Computed | Verdict |", "|---|---|---|---|", *(_printed(exhibit, one) for one in exhibit.printed)]))
-    seen = [f"- [{thread.name}]({thread.url}), {thread.what}, *{thread.state}* on {thread.seen}. {thread.told}" for thread in exhibit.threads]
+    seen = [f"- [{thread.name}]({thread.url}), {thread.what}, *{thread.state}* when seen on {thread.seen}. {thread.told}" for thread in exhibit.threads]
     return "\n".join([
         f'<details class="claims" id="{exhibit.id}"{" open" if is_open else ""}>',
         f'<summary>{escape(exhibit.symptom)} <span class="source">{_how_far(exhibit.factor())}</span></summary>', "",
@@ -86,7 +86,8 @@ def _printed(exhibit: museum.Exhibit, printed: museum.Printed) -> str:
     """One row of the table of digits."""
     words = {"wrong": "wrong", "right": "right", "factor": "factor", "shortfall": "factor", "excess": "excess"}
     unit = printed.unit or {"usd": "dollars", "joule/token": "J"}.get(exhibit.unit, "")
-    return f"| {printed.digits} {unit}, {words[printed.of]} | {_on(printed.case) or '–'} | {printed.ours():,.6g} | *{printed.verdict}* |"
+    on = ", ".join(filter(None, (_on(printed.case), f"{printed.times} conversations" if printed.times > 1 else ""))) or "–"
+    return f"| {printed.digits} {unit}, {words[printed.of]} | {on} | {printed.ours():,.6g} | *{printed.verdict}* |"
 
 
 def truth_table() -> Markup:

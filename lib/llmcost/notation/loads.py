@@ -55,7 +55,7 @@ ROWS: dict[str, Quantity] = {
     "places": _("B_m^*", "sequence", "sequences that fit in memory", 1, 1e5),
     # long contexts
     "speedup": _("x_h", "1", "times as fast", 1, 64, whole=False),
-    "checkpoint_tokens": _("c_k", "token", "tokens from one kept state to the next", 1, 1e6),
+    "checkpoint_tokens": _("c_k", "token", "distance of kept states", 1, 1e6),
     "tokens_of_phase": _("n_{ph}", "token", "tokens of a request in one phase", 1, 1e6),
     # training, and how much is served
     "training_tokens": _("D_t", "token", "training tokens", 1e9, 1e14),

@@ -74,12 +74,12 @@ def users_who_wait(case, replica) -> Outcome:
     added = replica.added_seconds(max(batch, 1.0), context, fresh, case.largest_pass)
     # Who comes at the start waits for those before, and a pass with prompts also decodes for half of all.
     begun = replica.pass_seconds(batch / 2, case.prompt_tokens) / max(1.0, case.largest_pass // fresh)
-    at_start = case.first_wave * (batch - 1) / 2 * (added + begun)
+    at_start, steps_to_first = case.first_wave * (batch - 1) / 2 * (added + begun), _steps_to_the_first(case, replica)
     for _ in range(ROUNDS):
         step = replica.pass_seconds(max(batch, 1.0), context)
         tpot = step + batch * added / steps
         busy = min(batch * added / (steps * tpot + own), BUSIEST)
-        ttft = own + _steps_to_the_first(case, replica) * step + busy * added / 2 / (1 - busy) + at_start
+        ttft = own + steps_to_first * step + busy * added / 2 / (1 - busy) + at_start
         found = min(fit, users * steps * tpot / (steps * tpot + ttft))
         if abs(found - batch) < 1e-4 * batch:
             break

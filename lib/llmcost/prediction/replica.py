@@ -95,6 +95,7 @@ class Replica:
         self._ring = 2 * (ways - 1) / ways
         self._in_switch = (ways + 1) / ways if ways > gpu.facts.get("in_switch_above", inf) else inf
         self._link, self._signals = link * k.link_share, 2 if link < PCIE_BANDWIDTH else 1
+        self._host, self._host_of_context = (k.host_seconds * times for times in (self.engine.host, self.engine.host_blocks / BLOCK))
         self._token_seconds = self._passing_over()
         self._n_experts, self._chosen = facts["n_experts"], facts["n_active_experts"]
         self._pair_seconds = facts["d_model"] * k.pair_bytes * self._mixtures / self._bandwidth / (
@@ -233,7 +234,7 @@ class Replica:
 
     def host_seconds(self, sequences: float, context: float) -> float:
         """Seconds of the host in a pass, for the sequences of a group, before the factor of the engine."""
-        return sequences * self.constants.host_seconds * (self.engine.host + self.engine.host_blocks * context / BLOCK)
+        return sequences * (self._host + self._host_of_context * context)
 
     def talking_seconds(self, tokens: float) -> float:
         """Of a pass of so many tokens, the seconds on links."""

@@ -12,7 +12,7 @@ from .prices import API_PRICES
 RECORDS = {"model": catalog.MODELS, "gpu": catalog.GPUS, "fabric": catalog.FABRICS, "price": API_PRICES}
 """Keys of `given` that name a record, and where it is found; a GPU computes in BF16, and a price is the one in force."""
 SCALES = {"": 1, "B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30,
-          "TiB": 2**40, "%": 1e-2, "x": 1, "tokens": 1, "s": 1, "ms": 1e-3, "us": 1e-6, "FLOP": 1, "TFLOP": 1e12,
+          "TiB": 2**40, "%": 1e-2, "x": 1, "tokens": 1, "sequences": 1, "days": 1, "s": 1, "ms": 1e-3, "us": 1e-6, "FLOP": 1, "TFLOP": 1e12,
           "TFLOP/s": 1e12, "FLOP/byte": 1, "GB/s": 1e9, "TB/s": 1e12, "$/Mtok": 1e-6, "$/h": 1 / 3600, "RMB/Mtok": 1e-6, "billion": 1e9}
 """Units in which statements print their digits, in base units."""
 ELSEWHERE = {module.__name__.rpartition(".")[2]: module for module in (conclusions, recomputed, served)}

@@ -72,6 +72,13 @@ def test_a_gpu_computes_in_bf16_unless_a_peak_is_given():
     assert claims.evaluate(in_fp8) == pytest.approx(590.7, abs=0.1)
 
 
+def test_what_a_formula_has_no_use_for_is_refused():
+    claim = claims.Claim(id="x", source="004", place="", chapter="", statement="", verdict="exact", why="", printed="295.2",
+                         unit="FLOP/byte", formula="roofline.ridge_point", given={"gpu": "h100_sxm", "context": 5})
+    with pytest.raises(StatementError, match="claim x gives context, which its formula has no use for"):
+        claims.evaluate(claim)
+
+
 def test_what_is_not_given_is_assumed():
     claim = claims.Claim(id="x", source="001", place="", chapter="", statement="", verdict="exact", why="", printed="3", unit="us",
                          formula="collectives.all_reduce_seconds", given={"gpu": "h100_sxm", "n_gpus": 4, "message_bytes": 16384})

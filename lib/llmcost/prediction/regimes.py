@@ -80,12 +80,12 @@ def users_who_wait(case, replica) -> Outcome:
         tpot = step + batch * added / steps
         busy = min(batch * added / (steps * tpot + own), BUSIEST)
         ttft = own + steps_to_first * step + busy * added / 2 / (1 - busy) + at_start
-        found = min(fit, users * steps * tpot / (steps * tpot + ttft))
+        found = min(users, fit) * steps * tpot / (steps * tpot + ttft)  # a prompt holds its place, too
         if abs(found - batch) < 1e-4 * batch:
             break
         batch = (batch + found) / 2
-    if users > fit:  # the others wait for a place
-        ttft += (users - fit) * (steps * tpot + ttft) / fit
+    if users > fit:  # the others wait for a place, which is free after a stay; who came at the start has waited once
+        ttft += (users - fit) * (steps * tpot + ttft - at_start) / fit
     return Outcome(case.batch * case.output_tokens / (ttft + steps * tpot), ttft, tpot)
 
 

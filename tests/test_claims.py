@@ -459,14 +459,14 @@ def test_the_ledger_is_searched_and_filtered(open_page):
     page.wait_for_function("document.documentElement.dataset.ledger === 'ready'")
     shown = lambda: page.locator(".ledger > .claim:not([hidden])")
     assert shown().count() == len(CLAIMS)
-    page.get_by_label("Verdict").select_option("wrong")
+    page.get_by_label("Verdict", exact=True).select_option("wrong")
     wrong = [claim for claim in CLAIMS if claim.verdict == "wrong"]
     assert shown().count() == len(wrong) and page.locator(".ledger-count").text_content() == f"{len(wrong)} of {len(CLAIMS)} statements"
-    page.get_by_label("Words").fill("bus seats")
+    page.get_by_label("Words", exact=True).fill("bus seats")
     assert [one.get_attribute("id") for one in shown().all()] == ["000-bus-50-seats"]
     assert "search=bus+seats" in page.url and "verdict=wrong" in page.url
     again = open_page("chapters/claims.html?source=003&computed=yes")
     again.wait_for_function("document.documentElement.dataset.ledger === 'ready'")
     assert again.locator(".ledger > .claim:not([hidden])").count() == len([claim for claim in CLAIMS if claim.source == "003" and claim.formula])
-    again.get_by_label("Words").fill("no such words")
+    again.get_by_label("Words", exact=True).fill("no such words")
     assert again.locator(".ledger-count").text_content().startswith("0 of")

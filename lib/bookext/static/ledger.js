@@ -39,7 +39,7 @@
       history.replaceState(null, "", `${location.pathname}${query.size ? `?${query}` : ""}${location.hash}`);
     }
 
-    const field = (label, control) => make("label", {}, `${label} `, control);
+    const field = (label, control) => make("div", {}, make("label", { for: control.id }, label), control);
     const form = make("form", { class: "ledger-filters", role: "search", "aria-label": "Statements" }, field("Words", search), ...selects.map(({ label, select }) => field(label, select)));
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("input", show);
